@@ -1,0 +1,53 @@
+# Sets up by itself: each target makes the environment it needs from pyproject.toml and constraints.txt.
+
+PYTHON ?= python3.11
+VENV := .venv
+VENV_ALL := .venv-all
+CPU_EXTRAS := test,dev,parity,interrogator,seqio,t2i,ct2,ray,page
+DEMO := demo_out
+
+# no telemetry from any library
+export RAY_USAGE_STATS_ENABLED = 0
+export GRADIO_ANALYTICS_ENABLED = False
+export HF_HUB_DISABLE_TELEMETRY = 1
+export DO_NOT_TRACK = 1
+
+.PHONY: demo test test-all lint clean
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/pe build data_builders/demo_prompts.txt --out $(DEMO)/data
+	$(VENV)/bin/pe train --gin_file gin/runs/demo.gin --data $(DEMO)/data --out $(DEMO)/run
+	$(VENV)/bin/pe expand "a red fox" "lighthouse" "loneliness" "city street at night" \
+	  --model $(DEMO)/run -n 4
+
+test: $(VENV)/.installed-test
+	$(VENV)/bin/python -m pytest -m "not slow and not gpu and not network and not torch and not seqio"
+
+test-all: $(VENV_ALL)/.installed
+	$(VENV_ALL)/bin/python -m pytest -m "not gpu and not network"
+
+lint: $(VENV_ALL)/.installed
+	$(VENV_ALL)/bin/ruff format --check .
+	$(VENV_ALL)/bin/ruff check .
+	$(VENV_ALL)/bin/basedpyright
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch $@ $(VENV)/.installed
+
+$(VENV_ALL)/bin/python:
+	$(PYTHON) -m venv $(VENV_ALL)
+
+$(VENV_ALL)/.installed: pyproject.toml constraints.txt | $(VENV_ALL)/bin/python
+	$(VENV_ALL)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$(CPU_EXTRAS)]"
+	touch $@
+
+clean:
+	rm -rf $(DEMO) $(VENV) $(VENV_ALL)

@@ -1,0 +1,1 @@
+"""The dataset builder: from images or prompts to shards of pairs."""

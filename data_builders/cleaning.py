@@ -1,0 +1,121 @@
+"""Exact and near duplicates among inversions. Sees every row once, in order; the first one
+stays."""
+
+import dataclasses
+import re
+from typing import ClassVar
+
+import pyarrow as pa
+from rensa import RMinHash, RMinHashLSH
+
+from pe.records import Inversion, Record, content_hash
+from pe.stages.stage import Drop, Result
+
+_NOT_WORD = re.compile(r"[\W_]+")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DuplicateConfig:
+    """Near: Jaccard similarity of character n-grams of the normalised prompts at or above `near`.
+
+    16 bands of 8 rows find a pair of similarity 0.9 with probability 0.9999; what they find is then
+    compared exactly, so that nothing below the threshold is dropped.
+    """
+
+    near: float = 0.9
+    ngram_chars: int = 4
+    num_permutations: int = 128
+    num_bands: int = 16
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.near <= 1.0:
+            raise ValueError(f"DuplicateConfig.near: got {self.near}, expected 0 < near <= 1")
+        if self.ngram_chars < 1:
+            raise ValueError(f"DuplicateConfig.ngram_chars: got {self.ngram_chars}, expected >= 1")
+        if self.num_bands < 1 or self.num_permutations % self.num_bands:
+            raise ValueError(
+                f"DuplicateConfig.num_bands: got {self.num_bands}, expected a divisor of "
+                f"num_permutations ({self.num_permutations})"
+            )
+
+
+def normalise(text: str) -> str:
+    """Reduce a text to what counts for being the same: "A  Cat, (4K)!" -> "a cat 4k"."""
+    return _NOT_WORD.sub(" ", text.lower()).strip() or text
+
+
+def ngrams(text: str, size: int) -> set[str]:
+    """Return the character n-grams of a text: ("abcd", 3) -> {"abc", "bcd"}."""
+    return {text[i : i + size] for i in range(max(1, len(text) - size + 1))}
+
+
+def jaccard(a: set[str], b: set[str]) -> float:
+    """Return the share of common members: 1.0 for equal sets."""
+    return len(a & b) / len(a | b)
+
+
+class DuplicateStage:
+    """Inversion -> the same inversion, dropped when its prompt (and given query) was there before.
+
+    A near-duplicate prompt that comes with another query is kept, but takes the `source_id` of the
+    first, so that no prompt stands in two splits.
+    """
+
+    NAME: ClassVar[str] = "duplicates"
+    VERSION: ClassVar[str] = "1"
+    INPUT: ClassVar[str] = "inversion"
+    OUTPUT: ClassVar[type[Record]] = Inversion
+    ORDERED: ClassVar[bool] = True
+
+    def __init__(self, config: DuplicateConfig):
+        self.config = config
+        self._seen: set[str] = set()  # digests of prompt + query
+        self._queries: dict[int, set[str]] = {}  # first prompt's number -> digests of its queries
+        self._prompts: list[str] = []
+        self._source_ids: list[str] = []
+        self._index = RMinHashLSH(config.near, config.num_permutations, config.num_bands)
+
+    def __call__(self, table: pa.Table) -> list[Result]:
+        images = table["image"].to_pylist()
+        inversions = table["inversion"].to_pylist()
+        return [
+            self.decide(Inversion.from_row(inversion), normalise(image["given_query"] or ""))
+            for inversion, image in zip(inversions, images, strict=True)
+        ]
+
+    def decide(self, inversion: Inversion, query: str) -> Result:
+        """Keep or drop one inversion, and remember it."""
+        prompt = normalise(inversion.prompt)
+        digest = content_hash(prompt, query)
+        if digest in self._seen:
+            return Drop("exact_duplicate")
+        self._seen.add(digest)
+        sketch, found = self._find(prompt)
+        if found is None:
+            self._remember(sketch, prompt, inversion.source_id, query)
+            return (inversion,)
+        if query in self._queries[found]:
+            return Drop("near_duplicate")
+        self._queries[found].add(query)
+        return (dataclasses.replace(inversion, source_id=self._source_ids[found]),)
+
+    def replay(self, table: pa.Table, results: list[Result]) -> None:
+        """Remember rows decided on before an interruption: what is decided hangs on their order."""
+        self(table)
+
+    def _find(self, prompt: str) -> tuple[RMinHash, int | None]:
+        grams = ngrams(prompt, self.config.ngram_chars)
+        sketch = RMinHash(self.config.num_permutations, 42)
+        sketch.update(sorted(grams))
+        for candidate in sorted(self._index.query(sketch)):
+            other = ngrams(self._prompts[candidate], self.config.ngram_chars)
+            if jaccard(grams, other) >= self.config.near:
+                return sketch, candidate
+        return sketch, None
+
+    def _remember(self, sketch: RMinHash, prompt: str, source_id: str, query: str) -> None:
+        number = len(self._prompts)
+        self._index.insert(number, sketch)
+        self._prompts.append(prompt)
+        self._source_ids.append(source_id)
+        self._queries[number] = {query}

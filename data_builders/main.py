@@ -1,0 +1,216 @@
+"""`pe build`: run the stages over a source and publish the dataset. `pe show`: walk a row back.
+
+out/stages/NAME-VERSION-KEY/   one folder a stage and setting; what a rerun goes on from
+out/pairs/  out/dropped/       the dataset, and every row that is not in it with its reason
+out/prompt_expansion/1.0.0/    the same as a TensorFlow dataset
+out/README.md  out/config.gin  card and settings
+out/stats.json                 counts by stage; written last, so that its presence means "finished"
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data_builders import card
+from data_builders.cleaning import DuplicateConfig, DuplicateStage
+from data_builders.ingest import IngestConfig, IngestStage, TableSource
+from data_builders.inversion import GivenPromptConfig, GivenPromptStage
+from data_builders.pairing import PairStage
+from data_builders.prompt_expansion import NAME, check_file_format, export_tfds
+from data_builders.query_extraction import RuleQueryConfig
+from data_builders.querying import RuleQueryStage
+from data_builders.sources import SourceConfig
+from pe import shards
+from pe.config import operative_config
+from pe.pairs import PairConfig
+from pe.records import Dropped, Pair, arrow_schema
+from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig, Source, StageFolder
+from pe.stages.stage import Stage
+
+PUBLISHED = ("pairs", "dropped", NAME, "README.md", "config.gin")
+STATS = "stats.json"
+PUBLISHING = shards.TEMPORARY + "publish"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """All settings of a build."""
+
+    file_format: str = "arrayrecord"
+    source: SourceConfig = dataclasses.field(default_factory=SourceConfig)
+    runner: RunnerConfig = dataclasses.field(default_factory=RunnerConfig)
+    ingest: IngestConfig = dataclasses.field(default_factory=IngestConfig)
+    invert: GivenPromptConfig = dataclasses.field(default_factory=GivenPromptConfig)
+    duplicates: DuplicateConfig = dataclasses.field(default_factory=DuplicateConfig)
+    queries: RuleQueryConfig = dataclasses.field(default_factory=RuleQueryConfig)
+    pairs: PairConfig = dataclasses.field(default_factory=PairConfig)
+
+    def __post_init__(self) -> None:
+        check_file_format(self.file_format)
+
+
+def make_stages(config: BuildConfig) -> list[Stage]:
+    """Make the stages of a build from prompts, in order."""
+    return [
+        IngestStage(config.ingest),
+        GivenPromptStage(config.invert),
+        DuplicateStage(config.duplicates),
+        RuleQueryStage(config.queries),
+        PairStage(config.pairs),
+    ]
+
+
+def build(
+    source: Path,
+    out: Path,
+    config: BuildConfig,
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Build the dataset of a prompt table under `out` and return what stats.json holds.
+
+    A killed build goes on where it was; a finished one is returned as it stands.
+
+    Raises ValueError for a source that cannot be read, or when `out` holds the dataset of another
+    source or other settings and `replace` is not given.
+    """
+    rows = TableSource(source, config.source, shard_rows=config.runner.shard_rows)
+    runner = LocalRunner(out, config.runner, progress=progress)
+    key = f"{plan_key(runner, rows.key, config)}-{config.file_format}"
+    finished = card.read_stats(out / STATS)
+    if finished is not None and finished["key"] == key:
+        say(f"{out} is finished already, with this source and these settings")
+        return finished
+    if finished is not None and not replace:
+        raise ValueError(
+            f"{out} holds a dataset of another source or other settings; "
+            "choose another --out, or give --replace to put the new one in its place"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    folders: list[StageFolder] = []
+    for stage in make_stages(config):
+        source_rows: Source = folders[-1] if folders else rows
+        folders.append(runner.run(stage, source_rows))
+    if folders[-1].stats.num_out == 0:
+        reasons = "; ".join(
+            f"{f.stats.name}: {f.stats.reasons}" for f in folders if f.stats.reasons
+        )
+        raise ValueError(f"{source}: not one pair came of its rows ({reasons})")
+    say("writing pairs, TensorFlow dataset and card")
+    stats = {
+        "key": key,
+        "stage_folders": [folder.folder.name for folder in folders],
+        "stages": [folder.stats.to_dict() for folder in folders],
+    }
+    publish(folders, out, config, stats)
+    return stats
+
+
+def plan_key(runner: LocalRunner, source_key: str, config: BuildConfig) -> str:
+    """Return the key of the last stage: it hashes the source and the settings of every stage."""
+    key = source_key
+    for stage in make_stages(config):
+        _, key = runner.stage_folder(stage, key)
+    return key
+
+
+def publish(
+    folders: list[StageFolder], out: Path, config: BuildConfig, stats: dict[str, Any]
+) -> None:
+    """Write the finished dataset beside its place, then move it in; stats.json comes last."""
+    new = out / PUBLISHING
+    shutil.rmtree(new, ignore_errors=True)
+    for name in ("pairs", "dropped"):
+        (new / name).mkdir(parents=True)
+    tables = (table for table in read_pairs(folders[-1].folder) if len(table))
+    for index, table in enumerate(tables):
+        shards.write_table(new / "pairs" / shards.shard_name(index), table)
+    for index, folder in enumerate(folders):
+        table = pa.concat_tables(list(read_dropped(folder)))
+        shards.write_table(new / "dropped" / shards.shard_name(index), table)
+    export_tfds(new / "pairs", new, file_format=config.file_format)
+    shards.write_text(new / "config.gin", operative_config(config))
+    shards.write_text(new / "README.md", card.make_card(new / "pairs", stats))
+    (out / STATS).unlink(
+        missing_ok=True
+    )  # from here on `out` is unfinished until stats.json is back
+    for name in PUBLISHED:
+        old = out / name
+        if old.is_dir():
+            shutil.rmtree(old)
+        (new / name).replace(old)
+    shutil.rmtree(new)  # what is left is the export's scratch
+    shards.write_json(out / STATS, stats)
+
+
+def read_pairs(folder: Path) -> Iterator[pa.Table]:
+    """Yield the pairs of the last stage, a table a shard."""
+    schema = arrow_schema(Pair)
+    for shard in shards.iterate_shards(folder, ["children"]):
+        flat = pc.list_flatten(shard["children"].combine_chunks())
+        columns = [flat.field(i) for i in range(flat.type.num_fields)]
+        yield pa.table(columns, schema=schema)
+
+
+def read_dropped(folder: StageFolder) -> Iterator[pa.Table]:
+    """Yield the dropped rows of a stage as Dropped records, a table a shard."""
+    for path in shards.list_shards(folder.folder):
+        table = pq.read_table(path)
+        table = table.filter(pc.is_valid(table["reason"]))
+        parent = table.schema.metadata[b"input"].decode()
+        parents, rows = table[parent].to_pylist(), table["row"].to_pylist()
+        records = [
+            Dropped(stage=folder.stats.name, parent_id=parent["id"], reason=reason, uri=row["id"])
+            for parent, row, reason in zip(parents, rows, table["reason"].to_pylist(), strict=True)
+        ]
+        yield pa.Table.from_pylist([r.to_row() for r in records], schema=arrow_schema(Dropped))
+
+
+def find_row(data: Path, record_id: str) -> list[dict[str, Any]]:
+    """Find the way of a record through the stages, newest first: [{stage, reason, records}].
+
+    The id may be that of a pair, query, inversion or image, or a source row (file:line).
+
+    Raises ValueError when `data` is no built dataset or nothing in it has the id.
+    """
+    stats = card.read_stats(data / STATS)
+    if stats is None:
+        raise ValueError(f"{data} is no finished dataset ({STATS} is missing); run pe build first")
+    for name in reversed(stats["stage_folders"]):
+        found = []
+        for shard in shards.iterate_shards(data / "stages" / name):
+            found += [_describe(name, row) for row in _rows_with_id(shard, record_id)]
+        if found:
+            return found
+    raise ValueError(
+        f"no record {record_id!r} in {data}; expected the id of a pair, query, "
+        "inversion or image, or FILE:LINE of a source row"
+    )
+
+
+def _rows_with_id(shard: pa.Table, record_id: str) -> Iterator[dict[str, Any]]:
+    ancestors = [name for name in shard.column_names if name not in ("reason", "children")]
+    children = shard["children"].combine_chunks()
+    ids = pc.struct_field(pc.list_flatten(children), "id")
+    parents = pc.list_parent_indices(children).filter(pc.equal(ids, record_id))
+    hits = set(parents.to_pylist())
+    for name in ancestors:
+        equal = pc.equal(pc.struct_field(shard[name], "id"), record_id)
+        hits |= set(pc.indices_nonzero(equal).to_pylist())
+    for index in sorted(hits):
+        row = shard.slice(index, 1).to_pylist()[0]
+        picked = [child for child in row["children"] if child["id"] == record_id]
+        yield {**row, "children": picked or row["children"]}
+
+
+def _describe(stage: str, row: dict[str, Any]) -> dict[str, Any]:
+    records = {name: row[name] for name in row if name not in ("reason", "children")}
+    return {"stage": stage, "reason": row["reason"], "children": row["children"], **records}

@@ -1,0 +1,63 @@
+"""Inversion -> queries. The rules are data_builders.query_extraction's; here they meet the
+runner."""
+
+from typing import ClassVar
+
+import pyarrow as pa
+
+from data_builders.query_extraction import RuleQueryConfig, extract_queries
+from pe.records import Inversion, Query, Record
+from pe.stages.stage import Drop, Result
+from pe.text.split import SplitPrompt, count_words
+
+
+class RuleQueryStage:
+    """Inversion -> one query a kind (method="rules"), or the query that came with it ("given")."""
+
+    NAME: ClassVar[str] = "queries"
+    VERSION: ClassVar[str] = "1"
+    INPUT: ClassVar[str] = "inversion"
+    OUTPUT: ClassVar[type[Record]] = Query
+    ORDERED: ClassVar[bool] = False
+
+    def __init__(self, config: RuleQueryConfig):
+        self.config = config
+
+    def __call__(self, table: pa.Table) -> list[Result]:
+        inversions = table["inversion"].to_pylist()
+        images = table["image"].to_pylist()
+        return [
+            self.query(Inversion.from_row(inversion), image["given_query"])
+            for inversion, image in zip(inversions, images, strict=True)
+        ]
+
+    def query(self, inversion: Inversion, given_query: str | None) -> Result:
+        """Make the queries of one inversion."""
+        if given_query is not None:
+            text = " ".join(given_query.split())
+            kind = self.kind_by_length(text)
+            return (Query(inversion_id=inversion.id, kind=kind, text=text, method="given"),)
+        split = SplitPrompt(
+            prompt=inversion.prompt,
+            caption=inversion.caption,
+            flavors=inversion.flavors,
+            parameters=(),
+            num_weights=0,
+        )
+        queries = extract_queries(split, self.config)
+        if not queries:
+            return Drop("no_query")
+        return tuple(
+            Query(inversion_id=inversion.id, kind=kind, text=text, method="rules")
+            for kind, text in queries.items()
+        )
+
+    def kind_by_length(self, text: str) -> str:
+        """Name the kind of a query that came without one: short, medium, or long for the rest."""
+        num_words = count_words(text)
+        if num_words <= self.config.short_words[1]:
+            return "short"
+        return "medium" if num_words <= self.config.medium_words[1] else "long"
+
+    def replay(self, table: pa.Table, results: list[Result]) -> None:
+        """Nothing to remember."""

@@ -1,0 +1,1 @@
+"""Prompt expansion: short queries to detailed, different text-to-image prompts."""

@@ -1,0 +1,133 @@
+"""What a person sees while long work runs: bars on a terminal, plain lines elsewhere. All on
+stderr."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from pe.records import Expansion
+
+LINE_SECS = 10.0  # between plain lines, where there is no terminal to draw a bar on
+STDERR = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print a line of what is being done."""
+    STDERR.print(text, soft_wrap=True, markup=False)
+
+
+class StageProgress:
+    """Rows, rate and time left of the builder's stages."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description:>14}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=STDERR,
+            disable=not STDERR.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._begin: dict[str, float] = {}
+        self._spoken = 0.0
+
+    def __enter__(self) -> "StageProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, stage: str, num_rows: int, num_total: int | None) -> None:
+        now = time.monotonic()
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=num_total, rate="")
+            self._begin[stage] = now
+        rate = num_rows / max(1e-3, now - self._begin[stage])
+        shown = f"{rate:,.0f} rows/s" if now - self._begin[stage] > 0.5 else ""
+        self._bars.update(self._tasks[stage], completed=num_rows, rate=shown)
+        if not STDERR.is_terminal and now - self._spoken > LINE_SECS:
+            self._spoken = now
+            left = f", {format_secs((num_total - num_rows) / rate)} left" if num_total else ""
+            say(f"{stage}: {num_rows:,}/{num_total or '?'} rows, {shown}{left}")
+
+
+class TrainProgress:
+    """Steps, loss, tokens per second and time left of a training run."""
+
+    def __init__(self, num_steps: int):
+        self.num_steps = num_steps
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=STDERR,
+            disable=not STDERR.is_terminal,
+        )
+        self._task = self._bars.add_task("train", total=num_steps, metrics="", left="")
+        self._first: tuple[int, float] | None = None
+        self._spoken = 0.0
+
+    def __enter__(self) -> "TrainProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        if "nll" not in metrics:
+            say(f"step {step:,}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
+            return
+        self._first = self._first or (step, now)
+        first_step, begin = self._first
+        left = ""
+        if step > first_step:
+            secs = (now - begin) / (step - first_step) * (self.num_steps - step)
+            left = f"{format_secs(secs)} left"
+        shown = f"loss {metrics['nll']:.3f}  {metrics['tokens_per_sec']:,.0f} tokens/s"
+        self._bars.update(self._task, completed=step, metrics=shown, left=left)
+        is_due = now - self._spoken > LINE_SECS or step == self.num_steps
+        if not STDERR.is_terminal and is_due:
+            self._spoken = now
+            say(f"step {step:,}/{self.num_steps:,}  {shown}  {left}")
+
+
+def format_secs(secs: float) -> str:
+    """Return a duration as a person reads it: 75 -> 1:15, 4000 -> 1:06:40."""
+    minutes, seconds = divmod(int(secs), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def print_expansions(sets: Sequence[Sequence[Expansion]]) -> None:
+    """Print a table of queries and their expansions on standard output."""
+    table = Table(show_lines=False, expand=False, box=None, pad_edge=False)
+    table.add_column("query", style="bold", ratio=1)
+    table.add_column("expansion", ratio=4)
+    for expansions in sets:
+        for number, expansion in enumerate(expansions):
+            last = number == len(expansions) - 1
+            query = f"{expansion.prefix} {expansion.query}".strip() if number == 0 else ""
+            table.add_row(query, expansion.text, end_section=last)
+        table.add_row("", "")
+    console = Console(highlight=False)
+    console.print(table, markup=False)

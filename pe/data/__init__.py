@@ -1,0 +1,1 @@
+"""From shards of pairs to batches of tokens."""

@@ -1,0 +1,120 @@
+"""Nats per target token of a model over pairs, with the query and blanked, beside a unigram.
+
+The gap that blanking opens is how much the model listens to the query.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import nnx
+
+from pe.axes import Float, Int
+from pe.data.features import LengthConfig, encode_pair, encode_target
+from pe.data.pipeline import load_pairs, pad_batches
+from pe.data.tokenizer import Vocabulary
+from pe.train.run import UNIGRAM_FILE, TrainConfig, TrainedModel
+from pe.train.seq2seq import batch_to_device, make_row_scorer
+
+BATCH_ROWS = 32
+Pairs = Sequence[Mapping[str, Any]]
+Score = Callable[[Any, Any], tuple[Any, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class RowScores:
+    """Nats and target tokens (end token included) of every pair, in order."""
+
+    nats: Float[np.ndarray, " B"]
+    num_tokens: Float[np.ndarray, " B"]
+
+    def per_token(self, rows: Sequence[int] | None = None) -> float:
+        """Return nats per token over all rows, or over some."""
+        index = slice(None) if rows is None else np.asarray(rows, int)
+        return float(self.nats[index].sum() / max(1.0, self.num_tokens[index].sum()))
+
+
+def score_pairs(
+    score: Score, params: nnx.State, pairs: Pairs, vocabulary: Vocabulary, lengths: LengthConfig
+) -> RowScores:
+    """Score pairs of `query`, `prompt` and, where the model should see one, `prefix`."""
+    examples = [encode_pair({"prefix": "", **pair}, vocabulary, lengths) for pair in pairs]
+    nats, num_tokens = np.zeros(len(pairs)), np.zeros(len(pairs))
+    for numbers, batch in pad_batches(examples, batch_rows=BATCH_ROWS):
+        row_nats, row_tokens = score(params, batch_to_device(batch))
+        nats[numbers] = np.asarray(row_nats)[: len(numbers)]
+        num_tokens[numbers] = np.asarray(row_tokens)[: len(numbers)]
+    return RowScores(nats, num_tokens)
+
+
+def blank_queries(pairs: Pairs) -> list[dict[str, Any]]:
+    """Return the pairs with nothing to go by: no query and no prefix."""
+    return [{**pair, "query": "", "prefix": ""} for pair in pairs]
+
+
+def score_unigram(
+    counts: Int[np.ndarray, " V"], pairs: Pairs, vocabulary: Vocabulary, lengths: LengthConfig
+) -> RowScores:
+    """Score pairs by how often each piece stood in the training targets (plus one)."""
+    nll = -np.log((counts + 1.0) / (counts + 1.0).sum())
+    targets = [
+        encode_target(pair["prompt"], vocabulary, max_length=lengths.targets) for pair in pairs
+    ]
+    nats = np.array([nll[ids].sum() for ids in targets])
+    return RowScores(nats, np.array([float(len(ids)) for ids in targets]))
+
+
+def rows_by(pairs: Pairs, field: str) -> dict[str, list[int]]:
+    """Group row numbers by a field of the pairs; pairs without it are in no group."""
+    groups: dict[str, list[int]] = {}
+    for number, pair in enumerate(pairs):
+        if pair.get(field):
+            groups.setdefault(str(pair[field]), []).append(number)
+    return dict(sorted(groups.items()))
+
+
+def score_model(
+    model: TrainedModel, pairs: Pairs, *, unigram: Path | None = None
+) -> dict[str, RowScores]:
+    """Score pairs as they are ("query"), "blanked", and, given a run folder, by its "unigram"."""
+    score = make_row_scorer(model.graph)
+    lengths = model.config.data.lengths
+    scores = {
+        "query": score_pairs(score, model.params, pairs, model.vocabulary, lengths),
+        "blanked": score_pairs(
+            score, model.params, blank_queries(pairs), model.vocabulary, lengths
+        ),
+    }
+    if unigram is not None:
+        counts = np.load(unigram / UNIGRAM_FILE)
+        scores["unigram"] = score_unigram(counts, pairs, model.vocabulary, lengths)
+    return scores
+
+
+def make_validation(
+    data: Path, config: TrainConfig
+) -> Callable[[nnx.GraphDef, Vocabulary], dict[str, Callable[[Any], dict[str, float]]]]:
+    """Make what `train` calls for its evaluators: the loss with and without prefix, and blanked."""
+    table = load_pairs(data, split="validation")
+    step = max(1, len(table) // config.loop.num_eval_pairs)
+    pairs = table.take(list(range(0, len(table), step))).to_pylist()[: config.loop.num_eval_pairs]
+
+    def make(graph: nnx.GraphDef, vocabulary: Vocabulary) -> dict[str, Any]:
+        score = make_row_scorer(graph)
+        lengths = config.data.lengths
+        plain = [{**pair, "prefix": ""} for pair in pairs]
+        arms = {"prefix": pairs, "no_prefix": plain, "blanked": blank_queries(pairs)}
+
+        def evaluate(params: nnx.State) -> dict[str, float]:
+            return {
+                f"nats_per_token_{arm}": score_pairs(
+                    score, params, rows, vocabulary, lengths
+                ).per_token()
+                for arm, rows in arms.items()
+            }
+
+        return {"validation": evaluate}
+
+    return make

@@ -1,0 +1,249 @@
+"""Run stages on one machine: shards in, shards out, resumable after kill -9.
+
+Each input shard gives one output shard with exactly one row per input row: the input columns,
+`reason` (null when kept) and `children` (the records made of the row). So kept + dropped = in can
+be asserted for every shard, a shard is whole or absent, and resuming is skipping the shards that are
+there.
+"""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Container, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pe import shards
+from pe.records import arrow_fields
+from pe.stages.stage import Drop, Result, Stage, call_guarded, column_name
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunnerConfig:
+    """How rows are grouped and how many threads map them."""
+
+    shard_rows: int = 4096
+    batch_rows: int = 256
+    num_threads: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("shard_rows", "batch_rows", "num_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"RunnerConfig.{name}: got {getattr(self, name)}, expected 1 or more"
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageStats:
+    """Counts of one stage: `num_in`, `num_kept`, `num_dropped` count parents, `num_out`
+    children."""
+
+    name: str
+    version: str
+    num_in: int
+    num_kept: int
+    num_dropped: int
+    num_out: int
+    reasons: dict[str, int]
+    secs: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry of stats.json."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "in": self.num_in,
+            "kept": self.num_kept,
+            "dropped": self.num_dropped,
+            "out": self.num_out,
+            "reasons": self.reasons,
+            "secs": round(self.secs, 3),
+        }
+
+
+class Progress(Protocol):
+    """Is told of every finished shard: (stage, rows done, rows in all or None)."""
+
+    def __call__(self, stage: str, num_rows: int, num_total: int | None) -> None: ...
+
+
+class Source(Protocol):
+    """Where the first stage's rows come from; `key` is the hash of what they depend on."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def num_rows(self) -> int | None: ...
+
+    def tables(self, done: Container[int]) -> Iterator[tuple[int, pa.Table | None]]:
+        """Yield (index, table) in order; the table may be None where the index is done."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class StageFolder:
+    """The finished output of a stage, and the source of the next."""
+
+    folder: Path
+    key: str
+    stats: StageStats
+
+    @property
+    def num_rows(self) -> int | None:
+        return self.stats.num_out
+
+    def tables(self, done: Container[int]) -> Iterator[tuple[int, pa.Table | None]]:
+        for index, path in enumerate(shards.list_shards(self.folder)):
+            yield index, None if index in done else explode(pq.read_table(path))
+
+
+def explode(table: pa.Table) -> pa.Table:
+    """Give every child a row of its own, beside its parents; dropped rows go.
+
+    Example (the stage made queries of inversions):
+      inversion  reason  children       inversion  query
+      i1         null    [q1, q2]   ->  i1         q1
+      i2         short   []             i1         q2
+    """
+    children = table["children"].combine_chunks()
+    name = table.schema.metadata[b"output"].decode()
+    parents = table.drop_columns(["children", "reason"])
+    if name in parents.column_names:  # a stage that amends its input (e.g. deduplication)
+        parents = parents.drop_columns([name])
+    rows = pc.list_parent_indices(children)
+    return parents.take(rows).append_column(name, pc.list_flatten(children))
+
+
+def pack_results(stage: Stage, table: pa.Table, results: Sequence[Result]) -> pa.Table:
+    """Put results beside their rows, as a shard holds them; `explode` is the way back."""
+    reasons = [r.reason if isinstance(r, Drop) else None for r in results]
+    children = [[] if isinstance(r, Drop) else [c.to_row() for c in r] for r in results]
+    struct = pa.struct(arrow_fields(stage.OUTPUT))
+    table = table.append_column("reason", pa.array(reasons, pa.string()))
+    table = table.append_column("children", pa.array(children, pa.list_(struct)))
+    return table.replace_schema_metadata(
+        {"input": stage.INPUT, "output": column_name(stage.OUTPUT)}
+    )
+
+
+def unpack_results(stage: Stage, shard: pa.Table) -> list[Result]:
+    """Read back the results of a finished shard."""
+    reasons, children = shard["reason"].to_pylist(), shard["children"].to_pylist()
+    return [
+        Drop(reason) if reason is not None else tuple(stage.OUTPUT.from_row(c) for c in rows)
+        for reason, rows in zip(reasons, children, strict=True)
+    ]
+
+
+class LocalRunner:
+    """Runs stages one after the other under `out/stages/`, with a thread pool for the batches."""
+
+    def __init__(self, out: Path, config: RunnerConfig, *, progress: Progress | None = None):
+        self.out = out
+        self.config = config
+        self.progress = progress
+
+    def stage_folder(self, stage: Stage, source_key: str) -> tuple[Path, str]:
+        """Return where a stage writes and its key: a hash of its config and all it builds on."""
+        config = json.dumps(dataclasses.asdict(stage.config), sort_keys=True)
+        parts = "\0".join((stage.NAME, stage.VERSION, config, source_key))
+        key = hashlib.blake2b(parts.encode(), digest_size=6).hexdigest()
+        return self.out / "stages" / f"{stage.NAME}-{stage.VERSION}-{key}", key
+
+    def run(self, stage: Stage, source: Source) -> StageFolder:
+        """Run a stage over a source; shards that are there already are not made again."""
+        folder, key = self.stage_folder(stage, source.key)
+        manifest = folder / "manifest.json"
+        if manifest.is_file():
+            return StageFolder(folder, key, StageStats(**json.loads(manifest.read_text())))
+        folder.mkdir(parents=True, exist_ok=True)
+        shards.clear_temporary(folder)
+        done = {int(path.stem.removeprefix("part-")) for path in shards.list_shards(folder)}
+        totals: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        with ThreadPoolExecutor(self.config.num_threads) as pool:
+            for index, table in source.tables(frozenset() if stage.ORDERED else done):
+                path = folder / shards.shard_name(index)
+                if index in done:
+                    shard = pq.read_table(path)
+                    if stage.ORDERED and table is not None:
+                        stage.replay(table, unpack_results(stage, shard))
+                else:
+                    assert table is not None
+                    shard = self._run_shard(stage, table, path, pool)
+                totals += _count(shard)
+                reasons.update(r for r in shard["reason"].to_pylist() if r is not None)
+                if self.progress:
+                    self.progress(stage.NAME, totals["in"], source.num_rows)
+        stats = StageStats(
+            name=stage.NAME,
+            version=stage.VERSION,
+            num_in=totals["in"],
+            num_kept=totals["kept"],
+            num_dropped=totals["dropped"],
+            num_out=totals["out"],
+            reasons=dict(sorted(reasons.items())),
+            secs=_read_secs(folder),
+        )
+        shards.write_json(manifest, dataclasses.asdict(stats))
+        return StageFolder(folder, key, stats)
+
+    def _run_shard(
+        self, stage: Stage, table: pa.Table, path: Path, pool: ThreadPoolExecutor
+    ) -> pa.Table:
+        begin = time.perf_counter()
+        size = self.config.batch_rows
+        batches = [table.slice(start, size) for start in range(0, len(table), size)]
+        if stage.ORDERED:
+            results = [r for batch in batches for r in call_guarded(stage, batch)]
+        else:
+            mapped = _map_bounded(
+                pool, lambda batch: call_guarded(stage, batch), batches, self.config.num_threads * 2
+            )
+            results = [r for batch in mapped for r in batch]
+        shard = pack_results(stage, table, results)
+        counts = _count(shard)
+        if counts["kept"] + counts["dropped"] != len(table):
+            raise RuntimeError(f"{stage.NAME}: {counts} does not add up to {len(table)} rows")
+        shards.write_table(path, shard)
+        with (path.parent / "secs.jsonl").open("a") as file:
+            file.write(f"{time.perf_counter() - begin:.3f}\n")
+        return shard
+
+
+def _count(shard: pa.Table) -> Counter[str]:
+    dropped = len(shard) - shard["reason"].null_count
+    num_out = pc.sum(pc.list_value_length(shard["children"])).as_py() or 0
+    return Counter(
+        {"in": len(shard), "kept": len(shard) - dropped, "dropped": dropped, "out": num_out}
+    )
+
+
+def _read_secs(folder: Path) -> float:
+    path = folder / "secs.jsonl"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return sum(float(line) for line in lines if line.strip())
+
+
+def _map_bounded(
+    pool: ThreadPoolExecutor, function: Callable[[A], B], items: Sequence[A], num_ahead: int
+) -> Iterator[B]:
+    """Map in order with at most `num_ahead` items under way, so that memory stays bounded."""
+    pending: deque[Future[B]] = deque()
+    for item in items:
+        if len(pending) >= num_ahead:
+            yield pending.popleft().result()
+        pending.append(pool.submit(function, item))
+    while pending:
+        yield pending.popleft().result()

@@ -1,0 +1,68 @@
+"""What a stage is: a class that knows no engine.
+
+A stage is built from its config and called with an Arrow table; it gives one result per input row:
+the tuple of records made of that row, or `Drop(reason)`. A row of the table holds the whole way so
+far, one struct column per record (`image`, `inversion`, `query`), so that a stage reads what it
+needs of its ancestors without a join, whichever engine runs it.
+"""
+
+import dataclasses
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+
+from pe.records import Record
+
+
+@dataclasses.dataclass(frozen=True)
+class Drop:
+    """Why a row gives nothing: a short snake_case code, counted in stats.json."""
+
+    reason: str
+
+
+Result = tuple[Record, ...] | Drop
+
+
+class Stage(Protocol):
+    """One step of a pipeline. INPUT names the column whose `id` identifies the parent row.
+
+    `secs` and files are the runner's affair; a stage is a pure function of its config and its rows,
+    except that an ORDERED stage sees every row once, in order, and may remember (duplicates).
+    """
+
+    NAME: ClassVar[str]
+    VERSION: ClassVar[str]
+    INPUT: ClassVar[str]
+    OUTPUT: ClassVar[type[Record]]
+    ORDERED: ClassVar[bool]
+    config: Any
+
+    def __call__(self, table: pa.Table) -> list[Result]:
+        """Return one result per row of the table."""
+        ...
+
+    def replay(self, table: pa.Table, results: list[Result]) -> None:
+        """Remember rows that an earlier, interrupted run decided on (ORDERED stages only)."""
+        ...
+
+
+def column_name(record_type: type[Record]) -> str:
+    """Return the column that holds a record: Inversion -> inversion."""
+    return record_type.__name__.lower()
+
+
+def call_guarded(stage: Stage, table: pa.Table) -> list[Result]:
+    """Call a stage; when it raises, bisect, so that one bad row is dropped and the rest is kept."""
+    try:
+        results = stage(table)
+    except (MemoryError, OSError):
+        raise  # the machine's trouble, not the row's
+    except Exception as error:
+        if len(table) == 1:
+            return [Drop(f"error_{type(error).__name__}")]
+        half = len(table) // 2
+        return call_guarded(stage, table.slice(0, half)) + call_guarded(stage, table.slice(half))
+    if len(results) != len(table):
+        raise RuntimeError(f"stage {stage.NAME} gave {len(results)} results for {len(table)} rows")
+    return results

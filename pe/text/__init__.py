@@ -1,0 +1,1 @@
+"""What is known about the text of prompts."""

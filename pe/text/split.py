@@ -1,0 +1,579 @@
+"""Split a person's prompt into what is shown, how it is shown, and switches meant for the program.
+
+Rules over phrases and tables (`flavors.py`); no model, no list of artists, English only. It knows
+no grammar: "by Someone" is an artist when no word of the name is an ordinary one. Leading media
+("oil painting of X", and also "portrait of X", "close-up of X") are flavors; "statue of X" and
+"logo of X" are content. Every scan is linear in the text.
+"""
+
+import dataclasses
+import html
+import re
+import unicodedata
+
+from pe.text import flavors as tables
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitPrompt:
+    """A cleaned prompt and its parts.
+
+    `prompt` is the person's own text without switches; `parameters` are those, as they stood;
+    `num_weights` counts attention weights, emphasis brackets and "::" weights that were unwrapped.
+    """
+
+    prompt: str
+    caption: str
+    flavors: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+    num_weights: int = 0
+
+
+STOP_WORDS = tables.word_set("""
+    a an the and or but nor so of in on at by for to from with without into onto over under above
+    below behind between through near as is are was were be been being am do does did has have had
+    having it its he she they them his her their him i me my we our us you your this that these
+    those there here which who whom whose what when where while than then if not no up down out
+    off very some any each s t also just like about
+    """)
+
+_NAME_PARTICLES = tables.word_set("""
+    van von der den de da di del della la le du dos el al st saint jr and artist artists painter
+    photographer studio studios illustrator
+    """)
+_DETERMINERS = tables.word_set("""
+    a an the his her their its my your our this that these those some
+    """)
+_FLAVOR_PHRASES = frozenset(p for table in tables.CATEGORIES.values() for p in table)
+_ALONE = frozenset(p for p in _FLAVOR_PHRASES if " " not in p)
+_MOOD_WORDS = frozenset(tables.MOOD)
+_END_PHRASES = _FLAVOR_PHRASES - _MOOD_WORDS - tables.END_AMBIGUOUS
+_KNOWN = _ALONE | tables.MODIFIERS | tables.HEADS
+_LEAD_KNOWN = (
+    _KNOWN
+    | tables.LEAD_WORDS
+    | frozenset(
+        word
+        for table in (tables.MEDIUM, tables.CAMERA, tables.COMPOSITION)
+        for p in table
+        for word in p.split()
+    )
+)
+_ENDING_NOUNS = tables.word_set("""
+    king ring wing building evening morning string spring thing being
+    """)
+
+# Cleaning.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffd]"
+)
+_BROKEN_NUMERIC = re.compile(r"& ?# ?((?:\d ?){1,7});")
+_ENTITY = re.compile(r"& ?(amp|quot|lt|gt|apos|nbsp) ?;|&#x?[0-9a-fA-F]{1,7};?")
+_NEWLINES = re.compile(r"([,.;:|!?]?)[ \t]*[\r\n][\s]*")
+_SPACES = re.compile(r"\s+")
+_TAIL = re.compile(r"\bnegative prompts? ?:.*|\bsteps ?: ?\d.*", re.I)
+_TAG = re.compile(
+    r"<(?:lora|lyco|hypernet|ti|embedding|https?) ?:[^<>]{1,300}>|https?://[^\s,>]+", re.I
+)
+_FLAG = re.compile(
+    r"(?<![\w-])(?:--|—|–|- -) ?(?:no\b(?: (?!--|—|–|- -)[^\s]+)+"
+    r"|(?:ar|aspect) ?(?:\d ?){1,5}: ?(?:\d ?)+"
+    r"|(?:v|version|s|stylize|q|quality|c|chaos|seed|sameseed|stop|iw|niji|w|h|width|height|weird"
+    r"|repeat|cw|sw|ascore|steps|cfg) ?[\d.]+(?: ?\d)*\b"
+    r"|(?:style|profile|sref|cref|p) [\w:/.]+"
+    r"|(?:tile|uplight|upbeta|upanime|testp?|hd|creative|niji|video|beta|relax|fast|turbo|raw)\b)",
+    re.I,
+)
+_COMMAND = re.compile(r"^[\s*]*(?:/ ?imagine(?: prompt)?\b ?:?|[!/] ?dream\b)", re.I)
+_DOUBLE_COLON = re.compile(r" ?:: ?(-?(?:\d+(?:\.\d+)?|\.\d+))?")
+_BARE_WEIGHT = re.compile(r"(?<=[^\W\d]):[0-2]\.\d{1,3}(?![\w.:])")
+_INNER_WEIGHT = re.compile(r" ?: ?-?(?:\d{1,3}(?:\.\d{0,4})?|\.\d{1,4}) ?$")
+_BRACKET = re.compile(r"[()\[\]{}]")
+_OPENERS = {")": "(", "]": "[", "}": "{"}
+_COMMAS = re.compile(r"(?: ?,)+")
+_EDGE = " ,;|*/\\"
+
+# Phrases.
+_PHRASE_BREAK = re.compile(
+    r"(?<!\d),|,(?! ?\d ?\d ?\d(?! ?\w))|[|;，、。]"
+    r"|(?<!\b[a-zA-Z])(?<!\b[dDmMsS][rRtT])(?<!\b[vV]s)(?<!\b[mM]rs)[.!?]+(?: (?!\d)|$)"
+)
+_QUOTES = " *.,:;|/\\<>-–—=~+!?`"
+_PAIRS = {'"': '"', "“": "”", "'": "'", "‘": "’"}
+_DIGITS = re.compile(r"(?<![\w.])\d(?: \d)+(?: ?s\b)?|\b\d+ (?=(?:k|d|mm|px|p|mp)\b)")
+_HYPHENS = re.compile(r" ?[-‐–_] ?")
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_SPLIT_RUN = re.compile(r"[^\W_]")
+
+_IN_STYLE_OF = re.compile(
+    r"\b(?:(?:in|with) (?:the |a )?(?:\S+ ){0,2}styles? of|in the manner of|inspired by)\b", re.I
+)
+_END_TRENDING = re.compile(r"\b(?:trending|featured) (?:on|in|at) ", re.I)
+_END_IN_STYLE = re.compile(r"\bin (?:a |an |the )?(?:[^\s,]+ ){1,3}(?:art )?style$", re.I)
+_AUTHORED = re.compile(
+    r"\b(?:(?:drawn|painted|illustrated|photographed|directed|designed|art|artwork|painting"
+    r"|photo|photograph"
+    r"|photography|illustration|drawing|portrait|sketch|style|concept) )?by (?=\S)",
+    re.I,
+)
+_SUFFIXES = tuple(
+    tables.word_set("""
+    ing ed ly ness tion ment ous ful less able ism ity ive ical ish ies ance punk like esque ship
+    wear
+    """)
+)
+_BY = re.compile(r"\b(?:by|styles? of) ", re.I)
+_LEAD_VERB = re.compile(
+    r"(?:please )?(?:create|generate|draw|make|paint|design|render|produce|imagine|this is|show"
+    r"|give me)"
+    r" (?:me )?(?=an? |the )",
+    re.I,
+)
+_LEAD_LINKS = tables.word_set("of depicting showing featuring")
+
+
+def normalize_phrase(phrase: str) -> str:
+    """Lower a phrase to the form the tables use.
+
+    " Award - winning"   ->  "award winning"
+    "an 8 k photo."      ->  "8k photo"
+    "1 9 8 0 s"          ->  "1980s"
+    """
+    text = phrase.strip(_QUOTES).lower().replace("’", "'")
+    if any(c.isdigit() for c in text):
+        text = _DIGITS.sub(lambda m: m[0].replace(" ", ""), text)
+    text = " ".join(_HYPHENS.sub(" ", text).split())
+    while True:
+        first, _, rest = text.partition(" ")
+        if first not in ("a", "an", "the", "and", "&") or not rest:
+            return text
+        text = rest
+
+
+def tidy_phrase(phrase: str) -> str:
+    """Strip loose punctuation; quotes only where they enclose all of it or have lost their partner.
+
+    " - a red fox. "   ->  "a red fox"
+    '"hello" sign'     ->  '"hello" sign'
+    """
+    phrase = phrase.strip(_QUOTES)
+    for _ in range(2):
+        if phrase[:1] in _PAIRS:
+            mark = _PAIRS[phrase[0]]
+            if phrase.endswith(mark) and len(phrase) > 1 and mark not in phrase[1:-1]:
+                phrase = phrase[1:-1].strip(_QUOTES)
+            elif mark not in phrase[1:]:
+                phrase = phrase[1:].strip(_QUOTES)
+        if phrase[:1] == "(" and phrase.endswith(")") and "(" not in phrase[1:]:
+            phrase = phrase[1:-1].strip(_QUOTES)
+        if (
+            phrase.endswith(('"', "”", "’", "'"))
+            and phrase.count(phrase[-1]) == 1
+            and "“" not in phrase
+        ):
+            phrase = phrase[:-1].strip(_QUOTES)
+    return phrase
+
+
+def count_words(text: str) -> int:
+    """Count whitespace words that hold a letter or a digit.
+
+    "a close - up , 8 k"  ->  5
+    """
+    return sum(1 for word in text.split() if _SPLIT_RUN.search(word))
+
+
+def content_words(text: str) -> tuple[str, ...]:
+    """List the lower-cased words that carry content, in order, repeats kept.
+
+    "The Cat and the cat's hat, in 1999"  ->  ("cat", "cat's", "hat", "1999")
+    """
+    words = (w.replace("’", "'") for w in _WORD.findall(text.lower()))
+    return tuple(w for w in words if w not in STOP_WORDS)
+
+
+def is_flavor(phrase: str) -> bool:
+    """Tell whether a phrase that stands alone changes the style and not the content.
+
+    "8 k"                       ->  True
+    "soft cinematic lighting"   ->  True
+    "art by Mira Voss"          ->  True
+    "by the lake"               ->  False
+    "a dark forest"             ->  False
+    """
+    text = normalize_phrase(phrase)
+    if not text or len(text) > 160:
+        return False
+    if text in _FLAVOR_PHRASES:
+        return True
+    return _is_built_flavor(text.split()) or _is_pattern_flavor(text)
+
+
+def _is_built_flavor(words: list[str]) -> bool:
+    """Tell whether these are table words only, a flavor among them or its head at the end."""
+    if (
+        not words
+        or len(words) > 8
+        or not all(
+            w in _KNOWN
+            or w in ("and", "of", "in", "with", "&")
+            or (w[0].isdigit() and tables.NUMBER.fullmatch(w))
+            for w in words
+        )
+    ):
+        return False
+    first = words[0]
+    if first in ("in", "with", "of") and (len(words) == 1 or words[-1] in _DETERMINERS):
+        return False
+    if words[-1] in ("and", "of", "in", "with"):
+        return False
+    return any(w in _ALONE for w in words) or (len(words) > 1 and words[-1] in tables.HEADS)
+
+
+def _is_pattern_flavor(text: str) -> bool:
+    if text.startswith("by "):
+        return is_name_list(text[3:])
+    head, by, name = text.partition(" by ")
+    if by and is_name_list(name) and (head in _KNOWN or _is_built_flavor(head.split())):
+        return True
+    if (match := tables.STYLE.fullmatch(text)) and not tables.NOT_STYLE.intersection(
+        match[1].split()
+    ):
+        return True
+    return tables.PATTERN.fullmatch(text) is not None
+
+
+def is_name_list(text: str, *, strict: bool = False) -> bool:
+    """Tell whether a text reads as one or more names and nothing else.
+
+    `strict` is for a text without "by" before it: no ordinary ending ("ing", "ous") in any word.
+
+    "mira voss and j. k. tarrow"  ->  True
+    "lena stone"                  ->  True
+    "the sea"                     ->  False
+    "moonlight"                   ->  False
+    """
+    words = [w.strip("()[]\"'“”.,:!?") for w in text.lower().split()]
+    words = [w for w in words if w and w != "&"]
+    if not 0 < len(words) <= 24 or words[0] in _DETERMINERS or set(words) <= _NAME_PARTICLES:
+        return False
+    after_name = False
+    for word in words:
+        if word in _NAME_PARTICLES:
+            after_name = False
+        elif _is_name_word(word) or (
+            after_name
+            and (word in tables.SURNAME_WORDS or (not strict and _has_ordinary_ending(word)))
+        ):
+            after_name = True
+        else:
+            return False
+    return True
+
+
+def _has_ordinary_ending(word: str) -> bool:
+    return (
+        word.endswith(_SUFFIXES)
+        and len(word) > 4
+        and word not in tables.COMMON
+        and word not in _KNOWN
+    )
+
+
+def _is_name_word(word: str) -> bool:
+    if len(word) == 1 and word.isalpha() and word != "a":
+        return True
+    if word in tables.COMMON or word in STOP_WORDS or word in _KNOWN or word in _FLAVOR_PHRASES:
+        return False
+    if word.isdigit() or (word.endswith(_SUFFIXES) and len(word) > 5):
+        return False
+    return word[:-1] not in tables.COMMON if word.endswith("s") else True
+
+
+def clean_prompt(text: str) -> tuple[str, tuple[str, ...], int]:
+    """Take switches and weights out of a prompt: (prompt, removed parameters, number of weights).
+
+    "(red:1.2) fox, --ar 16:9"  ->  ("red fox", ("--ar 16:9",), 1)
+    "a cat & # 0 3 9 ; s hat"   ->  ("a cat ' s hat", (), 0)
+    """
+    parameters: list[str] = []
+
+    def take(match: re.Match[str]) -> str:
+        parameters.append(match[0].strip())
+        return " "
+
+    text = unicodedata.normalize("NFC", text)
+    if "&" in text:
+        text = _BROKEN_NUMERIC.sub(lambda m: html.unescape(f"&#{m[1].replace(' ', '')};"), text)
+        text = _ENTITY.sub(lambda m: html.unescape(f"&{m[1]};" if m[1] else m[0]), text)
+    text = _CONTROL.sub("", text)
+    if "\n" in text or "\r" in text:
+        text = _NEWLINES.sub(lambda m: m[1] + " " if m[1] else ", ", text.strip())
+    text = _SPACES.sub(" ", text)
+    text = _COMMAND.sub(take, text)
+    if ":" in text:
+        text = _TAIL.sub(take, _TAG.sub(take, text))
+    if "-" in text or "—" in text or "–" in text:
+        text = _FLAG.sub(take, text)
+    num_weights = 0
+    if "::" in text:
+        num_weights += len(_DOUBLE_COLON.findall(text))
+        parameters.extend(m[0].strip() for m in _DOUBLE_COLON.finditer(text) if m[1])
+        text = _DOUBLE_COLON.sub(lambda m: " " if m[1] else ", ", text)
+    if _BRACKET.search(text):
+        text, unwrapped = _unwrap_brackets(text)
+        num_weights += unwrapped
+    if ":" in text:
+        text, bare = _BARE_WEIGHT.subn("", text)
+        num_weights += bare
+    text = _COMMAS.sub(",", _SPACES.sub(" ", text)).strip(_EDGE)
+    return text if _SPLIT_RUN.search(text) else "", tuple(parameters), num_weights
+
+
+def _unwrap_brackets(text: str) -> tuple[str, int]:
+    """Drop emphasis and weights; plain parentheses stay. One pass with a stack.
+
+    "((big)) fox (at rest)"  ->  ("big fox (at rest)", 1)
+    """
+    stack: list[tuple[str, int]] = []
+    pairs: list[
+        tuple[int, int]
+    ] = []  # closing order: an inner pair comes right before its outer one
+    drop: list[tuple[int, int]] = []
+    num_weights = 0
+    last_pair: tuple[int, int] | None = None
+    for match in _BRACKET.finditer(text):
+        char, at = match[0], match.start()
+        if char in "([{":
+            stack.append((char, at))
+            continue
+        if not stack or stack[-1][0] != _OPENERS[char]:
+            if not (char == ")" and at and (text[at - 1].isdigit() or text[at - 1] in ":;")):
+                drop.append((at, at + 1))
+            continue
+        _, start = stack.pop()
+        weight = _INNER_WEIGHT.search(text[max(start + 1, at - 12) : at])
+        pairs.append((start, at))
+        nested = (
+            last_pair is not None
+            and start < last_pair[0] <= start + 2
+            and last_pair[1] >= at - 2
+            and not text[start + 1 : last_pair[0]].strip()
+            and not text[last_pair[1] + 1 : at].strip()
+        )
+        if weight is not None or char != ")" or nested:
+            cut = at - (len(weight[0]) if weight else 0)
+            drop += [(start, start + 1), (cut, at + 1)]
+            num_weights += not nested
+        if nested and last_pair is not None:
+            fresh = [(last_pair[0], last_pair[0] + 1), (last_pair[1], last_pair[1] + 1)]
+            num_weights += fresh[0] not in drop[-6:]
+            drop += fresh
+        last_pair = (start, at)
+    drop += [(at, at + 1) for _, at in stack]
+    pieces, done = [], 0
+    for start, stop in sorted(drop):
+        if start >= done:
+            pieces.append(text[done:start])
+        done = max(done, stop)
+    return "".join([*pieces, text[done:]]), num_weights
+
+
+def split_prompt(text: str) -> SplitPrompt:
+    """Split a prompt into caption, flavors and parameters.
+
+    prompt, caption, flavors:
+    "a red fox in snow, oil painting, 8 k --ar 3:2"  ->  "a red fox in snow", oil painting, 8 k
+    "a heron in a pond realistic cinematic"          ->  "a heron in a pond", realistic, cinematic
+    "pencil sketch of two kings, with red hats"      ->  "two kings, with red hats", pencil sketch
+    "a mill by mira voss, tom harrel, fog"           ->  "a mill, fog", by mira voss, tom harrel
+    "highly detailed, 4k"                            ->  "highly detailed", 4k
+    """
+    prompt, parameters, num_weights = clean_prompt(text)
+    content: list[str] = []
+    found: list[str] = []
+    after_name = seen_name = False
+    phrases = [p for raw in _PHRASE_BREAK.split(prompt) if _SPLIT_RUN.search(p := tidy_phrase(raw))]
+    for i, phrase in enumerate(phrases):
+        known = is_flavor(phrase)
+        if (
+            not known and content and found and not seen_name
+        ):  # three bare names in a row are artists
+            after_name = seen_name = i + 2 < len(phrases) and all(
+                _continues_names(p, False) for p in phrases[i : i + 3]
+            )
+        if known or (seen_name and content and _continues_names(phrase, after_name)):
+            found.append(phrase)
+            after_name = not known or _BY.search(phrase) is not None
+            seen_name = seen_name or after_name
+            continue
+        caption, lead, tail = _peel(phrase)
+        found += lead
+        content.append(caption)
+        found += tail
+        after_name = bool(tail) and _BY.search(tail[-1]) is not None
+        seen_name = seen_name or after_name
+    if not content and found:  # a prompt that is style only is about its first phrase
+        content.append(found.pop(0))
+    return SplitPrompt(
+        prompt=prompt,
+        caption=", ".join(content),
+        flavors=tuple(found),
+        parameters=parameters,
+        num_weights=num_weights,
+    )
+
+
+def _continues_names(phrase: str, after_name: bool) -> bool:
+    """A list of artists goes on: "by mira voss, tom harrel and lia b. orme"."""
+    text = phrase.lower().removeprefix("and ")
+    if len(text) > 80 or not is_name_list(text, strict=True):
+        return False
+    names = [piece.split() for piece in text.replace("&", " and ").split(" and ")]
+    names = [name for name in names if name]
+    if max(map(len, names)) > 4:
+        return False
+    shortest = min(map(len, names))
+    if after_name:
+        return shortest >= 2 or not text.endswith(("s", "ary"))
+    return shortest >= 2 and not text.endswith("s")
+
+
+def _peel(phrase: str) -> tuple[str, list[str], list[str]]:
+    """Take flavors off both ends of a content phrase: (content, leading, trailing)."""
+    words = phrase.split()
+    lead: list[str] = []
+    if (match := _LEAD_VERB.match(phrase)) is not None:
+        words = phrase[match.end() :].split()
+    stop = _lead_length(words)
+    if stop:
+        media = words[: stop - 1]
+        while len(media) > 1 and media[0].lower() in ("a", "an", "the"):
+            media = media[1:]
+        lead.append(tidy_phrase(" ".join(media)))
+        words = words[stop:]
+    elif match is not None:
+        words = phrase.split()
+    tail: list[str] = []
+    for _ in range(12):
+        cut = _tail_start(words)
+        if cut == 0 or not _has_content(words[:cut]):
+            break
+        tail[:0] = _list_flavors(words[cut:])
+        words = words[:cut]
+        while len(words) > 1 and words[-1].lower() in (
+            "and",
+            "&",
+            "-",
+            "by",
+            "in",
+            "a",
+            "with",
+            "art",
+        ):
+            words = words[:-1]
+    content = tidy_phrase(" ".join(words))
+    return content, [f for f in lead if f], [f for f in tail if f]
+
+
+def _list_flavors(words: list[str]) -> list[str]:
+    """Take a run of table phrases apart, longest first; one of anything else stays whole.
+
+    "realistic highly detailed octane render"  ->  realistic, highly detailed, octane render
+    "dark cinematic style"                     ->  dark cinematic style
+    """
+    whole = tidy_phrase(" ".join(words))
+    if normalize_phrase(whole) in _FLAVOR_PHRASES:
+        return [whole]
+    parts: list[str] = []
+    start = 0
+    while start < len(words):
+        for stop in range(len(words), start, -1):
+            part = tidy_phrase(" ".join(words[start:stop]))
+            if (
+                normalize_phrase(part) in _END_PHRASES
+                and normalize_phrase(part) not in tables.HEADS
+            ):
+                parts.append(part)
+                start = stop
+                break
+        else:
+            return [whole]
+    return parts
+
+
+def _has_content(words: list[str]) -> bool:
+    return any(c not in _KNOWN for c in content_words(" ".join(words)))
+
+
+def _lead_length(words: list[str]) -> int:
+    """Count the words of "a detailed oil painting of"; 0 where no medium opens the phrase."""
+    for i, word in enumerate(words[:16]):
+        low = word.lower()
+        if low in _LEAD_LINKS and i + 1 < len(words):
+            media = normalize_phrase(" ".join(words[:i])).split()
+            if not media or media[-1] not in tables.LEAD_HEADS:
+                return 0
+            by = media.index("by") if "by" in media else len(media)
+            unknown = [w for w in media if w not in _LEAD_KNOWN and not w[:1].isdigit()]
+            if len(unknown) > 2 or len(media) > 14 or by < len(media) or "'" in "".join(unknown):
+                return 0
+            return 0 if any(w in tables.COMMON or w in STOP_WORDS for w in unknown) else i + 1
+    return 0
+
+
+def _tail_start(words: list[str]) -> int:
+    """Index where the last flavor of a phrase begins, 0 where it ends in content."""
+    size = len(words)
+    window = max(1, size - 14)
+    tail = " ".join(words[window:])
+    for pattern in (_IN_STYLE_OF, _END_TRENDING, _END_IN_STYLE):
+        if (match := pattern.search(tail)) is not None:
+            return window + tail[: match.start()].count(" ")
+    for match in _AUTHORED.finditer(tail):
+        before = words[window + tail[: match.start()].count(" ") - 1].lower()
+        if is_name_list(tail[match.end() :]) and (
+            match[0].lower() != "by "
+            or (not before.endswith(("ed", "en", "wn")) and before not in ("made", "lit"))
+        ):
+            return window + tail[: match.start()].count(" ")
+    for start in range(max(1, size - 7), size):
+        if _is_tail_flavor(words, start):
+            return start if _may_follow(words[start - 1]) or words[start].lower() in _JOINS else 0
+    return 0
+
+
+def _may_follow(before: str) -> bool:
+    """Tell whether a flavor may start after this word: not after "the" or "holding"."""
+    before = before.lower().strip(_QUOTES)
+    if before in STOP_WORDS or before in ("something", "someone"):
+        return False
+    return not before.endswith("ing") or before in _ENDING_NOUNS
+
+
+def _is_tail_flavor(words: list[str], start: int) -> bool:
+    first = words[start].lower()
+    text = normalize_phrase(" ".join(words[start:]))
+    parts = text.split()
+    if first in _JOINS:
+        rest = " ".join(parts[1:])
+        if len(parts) > 2 and parts[-1] in _JOINED_HEADS and _is_built_flavor(parts[1:]):
+            return True
+        return first == "in" and rest in _IN_PHRASES
+    if first in ("a", "an", "the", "and", "of", "&"):
+        return False
+    if text in _END_PHRASES:
+        return True
+    if len(parts) == 1:
+        return tables.NUMBER.fullmatch(text) is not None or _MILLIMETRES.fullmatch(text) is not None
+    if text in _FLAVOR_PHRASES:
+        return text not in _MOOD_WORDS
+    return _is_built_flavor(parts) and any(p in _END_PHRASES for p in parts)
+
+
+_JOINS = ("in", "with")
+_JOINED_HEADS = tables.word_set("""
+    light lighting shading detail details colors colours tones hues shadows contrast quality
+    """)
+_IN_PHRASES = (_END_PHRASES | frozenset(tables.MEDIUM + tables.MOVEMENT)) - _MOOD_WORDS
+_MILLIMETRES = re.compile(r"\d{2,3}mm")

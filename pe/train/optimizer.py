@@ -1,0 +1,83 @@
+"""Optimisers and learning-rate schedules by name."""
+
+import dataclasses
+
+import optax
+
+OPTIMIZERS = ("adafactor", "adamw")
+SCHEDULES = ("constant", "rsqrt", "cosine")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adafactor is T5X's choice for full training (1e-3, constant); AdamW suits small models
+    better."""
+
+    name: str = "adafactor"
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    final_frac: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float | None = 1.0
+    beta1: float = 0.9
+    beta2: float = 0.98
+
+    def __post_init__(self) -> None:
+        if self.name not in OPTIMIZERS:
+            raise ValueError(f"OptimizerConfig.name: got {self.name!r}, expected {OPTIMIZERS}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"OptimizerConfig.schedule: got {self.schedule!r}, expected {SCHEDULES}"
+            )
+        if self.learning_rate <= 0.0:
+            raise ValueError(
+                f"OptimizerConfig.learning_rate: got {self.learning_rate}, expected > 0"
+            )
+        if self.warmup_steps < 0:
+            raise ValueError(
+                f"OptimizerConfig.warmup_steps: got {self.warmup_steps}, expected >= 0"
+            )
+        if self.clip_norm is not None and self.clip_norm <= 0.0:
+            raise ValueError(
+                f"OptimizerConfig.clip_norm: got {self.clip_norm}, expected > 0 or None"
+            )
+
+
+def make_schedule(config: OptimizerConfig, *, num_steps: int) -> optax.Schedule:
+    """Return step -> learning rate: a linear warm-up, then the named shape.
+
+    constant: the peak; rsqrt: peak * sqrt(warmup / step); cosine: to `final_frac` of the peak at
+    `num_steps`.
+    """
+    peak, warmup = config.learning_rate, config.warmup_steps
+    after: optax.Schedule
+    if config.schedule == "constant":
+        after = optax.constant_schedule(peak)
+    elif config.schedule == "cosine":
+        rest = max(1, num_steps - warmup)
+        after = optax.cosine_decay_schedule(peak, rest, alpha=config.final_frac)
+    else:
+        offset = max(1, warmup)
+        after = lambda count: peak * (offset / (count + offset)) ** 0.5  # noqa: E731
+
+    if warmup == 0:
+        return after
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
+
+
+def make_optimizer(config: OptimizerConfig, *, num_steps: int) -> optax.GradientTransformation:
+    """Make the optimiser of a config."""
+    schedule = make_schedule(config, num_steps=num_steps)
+    if config.name == "adafactor":
+        rule = optax.adafactor(schedule, weight_decay_rate=config.weight_decay or None)
+    else:
+        rule = optax.adamw(
+            schedule, b1=config.beta1, b2=config.beta2, weight_decay=config.weight_decay
+        )
+    clip = (
+        optax.identity()
+        if config.clip_norm is None
+        else optax.clip_by_global_norm(config.clip_norm)
+    )
+    return optax.chain(clip, rule)

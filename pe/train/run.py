@@ -1,0 +1,220 @@
+"""`pe train`: a dataset and a config in, a run folder out; `load_run` is the way back.
+
+run/run.json          model sizes, git revision, package versions     written before the first step
+run/config.gin        every setting, defaults included
+run/vocabulary.model  SentencePiece
+run/unigram.npy       how often each piece stands in the training targets (the baseline of pe score)
+run/data/train.arrow  the training pairs, memory-mapped
+run/checkpoints/  run/metrics.jsonl  run/tensorboard/
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pyarrow as pa
+from flax import nnx
+
+from pe import shards
+from pe.axes import Int
+from pe.config import config_from_dict, config_to_dict, operative_config
+from pe.data.features import encode_target
+from pe.data.pipeline import ArrowSource, DataConfig, load_pairs, make_train_batches, write_arrow
+from pe.data.tokenizer import Vocabulary, VocabularyConfig, load_vocabulary, train_vocabulary
+from pe.models.t5 import T5, T5Config
+from pe.train.checkpoints import Checkpoints
+from pe.train.loop import Console, Evaluator, LoopConfig, train_loop
+from pe.train.loss import LossConfig
+from pe.train.metrics import MetricWriter
+from pe.train.optimizer import OptimizerConfig, make_optimizer
+from pe.train.prefix_dropout import PrefixDropoutConfig
+from pe.train.seq2seq import SUM_NAMES, batch_to_device, make_seq2seq_loss
+from pe.train.step import init_state, make_train_step
+
+RUN_FILE, VOCABULARY_FILE, UNIGRAM_FILE = "run.json", "vocabulary.model", "unigram.npy"
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "sentencepiece", "numpy")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """All settings of a training run."""
+
+    model: T5Config = dataclasses.field(default_factory=T5Config)
+    vocabulary: VocabularyConfig = dataclasses.field(default_factory=VocabularyConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
+    prefix_dropout: PrefixDropoutConfig = dataclasses.field(default_factory=PrefixDropoutConfig)
+    loop: LoopConfig = dataclasses.field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        if self.vocabulary.path is None and self.vocabulary.size > self.model.vocab_size:
+            raise ValueError(
+                f"VocabularyConfig.size ({self.vocabulary.size}) is larger than "
+                f"T5Config.vocab_size ({self.model.vocab_size}); expected at most as many"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """What a run folder gives for use: network, newest parameters, vocabulary."""
+
+    name: str
+    graph: nnx.GraphDef
+    params: nnx.State
+    vocabulary: Vocabulary
+    config: TrainConfig
+    step: int
+
+
+def train(
+    data: Path,
+    out: Path,
+    config: TrainConfig,
+    *,
+    make_evaluators: Callable[[nnx.GraphDef, Vocabulary], Mapping[str, Evaluator]],
+    console: Console,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Train a model on a dataset; goes on from the newest checkpoint when `out` holds one.
+
+    Raises ValueError when `out` holds a run with other settings, or data and config do not fit.
+    """
+    source, vocabulary = prepare_run(data, out, config, say=say)
+    graph, params = make_model(config)
+    num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
+    say(f"{num_params:,} parameters, {len(source):,} pairs, {vocabulary.size:,} pieces")
+    loop = config.loop
+    optimizer = make_optimizer(config.optimizer, num_steps=loop.num_steps)
+    loss_fn = make_seq2seq_loss(
+        graph, loss=config.loss, prefix_dropout=config.prefix_dropout, num_steps=loop.num_steps
+    )
+    checkpoints = Checkpoints(out / "checkpoints", keep=loop.keep_checkpoints)
+    latest = checkpoints.latest_step()
+    say("starting from scratch" if latest is None else f"going on from step {latest}")
+    train_loop(
+        init_state(params, optimizer, SUM_NAMES),
+        make_train_step(loss_fn, optimizer, seed=loop.seed),
+        iter(make_train_batches(source, vocabulary, config.data)),
+        config=loop,
+        checkpoints=checkpoints,
+        make_writer=lambda step: MetricWriter(out, start_step=step),
+        evaluators=make_evaluators(graph, vocabulary),
+        to_device=batch_to_device,
+        describe_batch=lambda batch: f"pairs {', '.join(batch_ids(source, batch))}",
+        console=console,
+    )
+
+
+def prepare_run(
+    data: Path, out: Path, config: TrainConfig, *, say: Callable[[str], None]
+) -> tuple[ArrowSource, Vocabulary]:
+    """Lay out a run folder, or check that the one that is there belongs to this config."""
+    settings = operative_config(config)
+    if (out / RUN_FILE).is_file():
+        if (out / "config.gin").read_text(encoding="utf-8") != settings:
+            raise ValueError(
+                f"{out} holds a run with other settings (see {out / 'config.gin'}); "
+                "choose another --out, or give the same settings to go on"
+            )
+        return ArrowSource(out / "data" / "train.arrow"), load_vocabulary(out / VOCABULARY_FILE)
+    pairs = load_pairs(data, split="train", half=config.data.half)
+    if config.vocabulary.path is not None:
+        vocabulary = load_vocabulary(config.vocabulary.path)
+    else:
+        say("training the vocabulary")
+        vocabulary = train_vocabulary(vocabulary_texts(pairs), config.vocabulary)
+    if vocabulary.size > config.model.vocab_size:
+        raise ValueError(
+            f"the vocabulary has {vocabulary.size} pieces, T5Config.vocab_size is "
+            f"{config.model.vocab_size}; expected at least as many"
+        )
+    (out / "data").mkdir(parents=True, exist_ok=True)
+    write_arrow(pairs, out / "data" / "train.arrow")
+    vocabulary.save(out / VOCABULARY_FILE)
+    np.save(out / UNIGRAM_FILE, count_pieces(pairs, vocabulary, config))
+    shards.write_text(out / "config.gin", settings)
+    shards.write_json(out / RUN_FILE, describe_run(data, config))
+    return ArrowSource(out / "data" / "train.arrow"), vocabulary
+
+
+def vocabulary_texts(pairs: pa.Table) -> list[str]:
+    """Return what a vocabulary is trained on: every distinct prompt and query, in order."""
+    return list(dict.fromkeys([*pairs["prompt"].to_pylist(), *pairs["query"].to_pylist()]))
+
+
+def count_pieces(
+    pairs: pa.Table, vocabulary: Vocabulary, config: TrainConfig
+) -> Int[np.ndarray, " V"]:
+    """Count the pieces of the training targets."""
+    counts = np.zeros(config.model.vocab_size, np.int64)
+    for prompt in pairs["prompt"].to_pylist():
+        ids = encode_target(prompt, vocabulary, max_length=config.data.lengths.targets)
+        np.add.at(counts, ids, 1)
+    return counts
+
+
+def make_model(config: TrainConfig) -> tuple[nnx.GraphDef, nnx.State]:
+    """Make the network and its first parameters."""
+    return nnx.split(T5(config.model, rngs=nnx.Rngs(config.loop.seed)))
+
+
+def batch_ids(source: ArrowSource, batch: dict[str, Any]) -> list[str]:
+    """Return the ids of the pairs in a packed batch."""
+    return source.ids([row - 1 for row in batch["rows"].reshape(-1) if row > 0])
+
+
+def describe_run(data: Path, config: TrainConfig) -> dict[str, Any]:
+    """Return what run.json holds."""
+    return {
+        "config": config_to_dict(config),
+        "data": str(data),
+        "git_revision": git_revision(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def git_revision() -> str:
+    """Return the revision of the code, or "" outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def load_run(folder: Path) -> TrainedModel:
+    """Load the newest checkpoint of a run folder.
+
+    Raises ValueError when the folder is no run, or training has not saved a checkpoint yet.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} is no model folder ({RUN_FILE} is missing); expected the --out of pe train"
+        )
+    config = config_from_dict(TrainConfig, json.loads(path.read_text())["config"])
+    vocabulary = load_vocabulary(folder / VOCABULARY_FILE)
+    graph, params = make_model(config)
+    optimizer = make_optimizer(config.optimizer, num_steps=config.loop.num_steps)
+    checkpoints = Checkpoints(folder / "checkpoints", keep=config.loop.keep_checkpoints)
+    step = checkpoints.latest_step()
+    if step is None:
+        raise ValueError(f"{folder} holds no checkpoint yet; let pe train reach its first save")
+    state, _ = checkpoints.restore(step, init_state(params, optimizer, SUM_NAMES))
+    checkpoints.close()
+    return TrainedModel(
+        name=f"{folder.name}@{step}",
+        graph=graph,
+        params=state.params,
+        vocabulary=vocabulary,
+        config=config,
+        step=step,
+    )

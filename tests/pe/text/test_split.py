@@ -1,0 +1,245 @@
+"""What the splitter takes for content, flavor and switch, row by row."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pe.text import flavors
+from pe.text.split import (
+    clean_prompt,
+    content_words,
+    count_words,
+    is_flavor,
+    is_name_list,
+    normalize_phrase,
+    split_prompt,
+    tidy_phrase,
+)
+
+PROMPTS = Path(__file__).parents[3] / "../shared/data/prompts/image_prompts.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("text", "caption", "found"),
+    [
+        (
+            "a red fox in snow, oil painting, 8 k --ar 3:2",
+            "a red fox in snow",
+            ["oil painting", "8 k"],
+        ),
+        (
+            "a heron in a pond realistic cinematic",
+            "a heron in a pond",
+            ["realistic", "cinematic"],
+        ),
+        (
+            "pencil sketch of two kings, with red hats",
+            "two kings, with red hats",
+            ["pencil sketch"],
+        ),
+        (
+            "a mill by mira voss, tom harrel, fog",
+            "a mill, fog",
+            ["by mira voss", "tom harrel"],
+        ),
+        ("highly detailed, 4k", "highly detailed", ["4k"]),
+        (
+            "Oil painting of a goose. Soft light. Trending on ArtStation",
+            "a goose",
+            ["Oil painting", "Soft light", "Trending on ArtStation"],
+        ),
+        (
+            "digital art, a stone giant | octane render",
+            "a stone giant",
+            ["digital art", "octane render"],
+        ),
+        ("an owl in the style of Lena Stone", "an owl", ["in the style of Lena Stone"]),
+        ("a kettle in soft warm light", "a kettle", ["in soft warm light"]),
+        ("a cat in anime style", "a cat", ["in anime style"]),
+        ("close - up portrait of a tired clown", "a tired clown", ["close - up portrait"]),
+        (
+            "a moth, art by Mira Voss and J. K. Tarrow",
+            "a moth",
+            ["art by Mira Voss and J. K. Tarrow"],
+        ),
+        ("“two seals, anime style”", "two seals", ["anime style"]),
+    ],
+)
+def test_a_prompt_is_split_into_caption_and_flavors(text, caption, found):
+    split = split_prompt(text)
+    assert (split.caption, list(split.flavors)) == (caption, found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a dark forest",
+        "golden retriever",
+        "a painting hanging on a wall",
+        "portrait",
+        "a woman standing by the river",
+        "a house by the sea",
+        "tea by the window",
+        "fire by night",
+        "a light house",
+        "a man taking a photo",
+        "a wolf by a lake",
+        "lovers by moonlight",
+        "statue of a king",
+        "logo of a bakery",
+        "a girl with a camera",
+        "children watching anime",
+    ],
+)
+def test_content_stays_in_the_caption(text):
+    assert (split_prompt(text).caption, split_prompt(text).flavors) == (text, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "parameters", "num_weights"),
+    [
+        ("(red:1.2) fox, --ar 16:9", "red fox", ("--ar 16:9",), 1),
+        ("a cat & # 0 3 9 ; s hat", "a cat ' s hat", (), 0),
+        ("black &amp; white", "black & white", (), 0),
+        ("((big)) fox (at rest)", "big fox (at rest)", (), 1),
+        ("(((fox))) (a (b:1.1):1.3)", "fox a b", (), 3),
+        ("((a)) [b] {c}", "a b c", (), 3),
+        ("tall tower::2 at dusk :: fog", "tall tower at dusk, fog", ("::2",), 2),
+        (
+            "a fox\nin snow\nNegative prompt: ugly, Steps: 20",
+            "a fox, in snow",
+            ("Negative prompt: ugly, Steps: 20",),
+            0,
+        ),
+        (
+            "<lora:snow:0.8> a fox, <hypernet:x:1>",
+            "a fox",
+            ("<lora:snow:0.8>", "<hypernet:x:1>"),
+            0,
+        ),
+        ("https://a.example/b.png a fox", "a fox", ("https://a.example/b.png",), 0),
+        (
+            "a fox --v 5 --no hats, gloves --q 2",
+            "a fox",
+            ("--v 5", "--no hats, gloves", "--q 2"),
+            0,
+        ),
+        ("a fox - - ar 1 6 : 9", "a fox", ("- - ar 1 6 : 9",), 0),
+        ("a -- v neck sweater", "a -- v neck sweater", (), 0),
+        ("/imagine prompt: a fox", "a fox", ("/imagine prompt:",), 0),
+        ("fox , , ,, hat,,", "fox, hat", (), 0),
+        ("1) a fox :)", "1) a fox :)", (), 0),
+        ("cafe\u0301 a\u200bb", "café ab", (), 0),
+        ("", "", (), 0),
+        (" ,;-- ((", "", (), 0),
+    ],
+)
+def test_switches_and_weights_are_removed_and_nothing_else(text, prompt, parameters, num_weights):
+    assert clean_prompt(text) == (prompt, parameters, num_weights)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "expected"),
+    [
+        ("8 k", True),
+        ("85mm", True),
+        ("f/1.8", True),
+        ("octane render", True),
+        ("soft cinematic lighting", True),
+        ("art by Mira Voss", True),
+        ("by Lena Stone", True),
+        ("Award - winning", True),
+        ("trending on artstation", True),
+        ("Unreal Engine 5", True),
+        ("by the lake", False),
+        ("by moonlight", False),
+        ("a dark forest", False),
+        ("hair style", False),
+        ("red light", False),
+        ("", False),
+        ("style", False),
+    ],
+)
+def test_a_phrase_is_a_flavor_or_not(phrase, expected):
+    assert is_flavor(phrase) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mira voss and j. k. tarrow", True),
+        ("lena stone", True),
+        ("the sea", False),
+        ("moonlight", False),
+        ("and", False),
+    ],
+)
+def test_names_are_told_by_their_words(text, expected):
+    assert is_name_list(text) is expected
+
+
+def test_phrases_are_normalized_to_the_form_of_the_tables():
+    rows = {" Award - winning": "award winning", "an 8 k photo.": "8k photo", "1 9 8 0 s": "1980s"}
+    assert {phrase: normalize_phrase(phrase) for phrase in rows} == rows
+    every = [phrase for table in flavors.CATEGORIES.values() for phrase in table]
+    assert [p for p in every if normalize_phrase(p) != p] == []
+    assert [p for p in every if not is_flavor(p)] == []
+
+
+def test_quotes_are_stripped_only_where_they_enclose_everything():
+    rows = {" - a red fox. ": "a red fox", '"hello" sign': '"hello" sign', '"a fox': "a fox"}
+    assert {text: tidy_phrase(text) for text in rows} == rows
+
+
+def test_words_are_counted_and_listed():
+    assert count_words("a close - up , 8 k") == 5
+    found = content_words("The Cat and the cat's hat, in 1999")
+    assert found == ("cat", "cat's", "hat", "1999")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 50_000,
+        "(" * 25_000 + ")" * 25_000,
+        "," * 50_000,
+        " " * 100_000,
+        "a " * 50_000,
+        "[(" * 25_000,
+        "(a:1.2)" * 10_000,
+        "::" * 50_000,
+        "--no " + "a " * 40_000,
+        "& # " * 25_000,
+        "<lora:" * 16_000,
+        "\n" * 100_000,
+        '"' * 100_000,
+        "by mira voss, " * 7_000,
+        "in the style of " * 6_000,
+        "1 " * 50_000,
+        "https://" * 12_000,
+        "x" * 100_000,
+    ],
+)
+def test_nasty_input_ends_and_loses_no_invariant(text):
+    split = split_prompt(text)
+    assert bool(split.caption) == bool(split.prompt)
+
+
+def test_real_prompts_keep_their_content():
+    if not PROMPTS.exists():
+        pytest.skip(f"real prompts are not here: {PROMPTS}")
+    lines = PROMPTS.read_text(encoding="utf-8").splitlines()[::31]
+    num_without_flavors = 0
+    for line in lines:
+        split = split_prompt(json.loads(line)["text"])
+        assert bool(split.caption) == bool(split.prompt)
+        assert "\n" not in split.prompt
+        assert "  " not in split.prompt
+        words = set(content_words(split.prompt))
+        parts = " , ".join((split.caption, *split.flavors))
+        assert set(content_words(parts)) <= words
+        # a second pass finds nothing more to clean
+        assert clean_prompt(split.prompt)[0] == split.prompt or split.num_weights
+        num_without_flavors += not split.flavors
+    assert 0.2 < num_without_flavors / len(lines) < 0.5
