@@ -9,8 +9,29 @@ import dataclasses
 import hashlib
 import re
 
+from data_builders.query_words import (
+    ABSTRACT,
+    ADJECTIVE_ENDS,
+    ADJECTIVES,
+    ADVERBS,
+    AFTER_VERB,
+    ARTICLES,
+    BAD_ENDS,
+    DETERMINERS,
+    EMPTY_HEADS,
+    NOT_ALONE,
+    NOT_VERBS,
+    NOUN_ADJECTIVES,
+    OTHER_BREAKS,
+    PREPOSITIONS,
+    THEME_ADJECTIVES,
+    THEME_ALONE,
+    THEME_HEADS,
+    WEAK_ABSTRACT,
+)
 from pe.text.flavors import HEADS
-from pe.text.split import SplitPrompt, content_words, count_words, tidy_phrase
+from pe.text.phrase import tidy_phrase
+from pe.text.split import SplitPrompt, content_words, count_words
 
 Range = tuple[int, int]
 
@@ -41,154 +62,6 @@ class RuleQueryConfig:
                 )
 
 
-def _set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_ARTICLES = _set("a an the")
-_DETERMINERS = _set("""
-    a an the his her its their my your our this that these those two three
-    """)
-_PREPOSITIONS = _set("""
-    in on at by for to from with without into onto over under above below behind between through
-    near inside outside around across along against beside besides beneath among amid atop within
-    during before after while as like via upon toward towards off past next front until about
-    beyond out behind despite via per versus vs than featuring
-    """)
-_OTHER_BREAKS = _set("""
-    and or but who which that where when whose because is are was were be been has have had having
-    does do can will would should could looks look sits sit stands stand wears wear holds hold
-    plays eats rides runs walks lies flies gets takes makes comes goes ate made surrounded covered
-    filled dressed wrapped engulfed being depicted seen made painted drawn shown based inspired
-    lit taken so very looking wearing holding sitting standing riding playing eating walking
-    drinking running using making facing carrying showing doing taking reading talking fighting
-    driving posing having lying laying dancing working watching smoking surrounding overlooking
-    jumping cooking hugging kissing crying wielding sleeping swimming climbing emerging leaning
-    staring gazing floating hanging waiting pointing pulling pushing throwing catching watching
-    chasing attacking exploring trying giving smiling laughing screaming getting going coming
-    turning feeding preparing performing resting kneeling crawling sipping sat stood
-    """)
-_NOT_VERBS = _set("""
-    king ring wing wings building painting evening morning string spring ceiling clothing wedding
-    lightning viking being thing something nothing everything anything sling swing starling
-    duckling darling lighting drawing earring pudding dumpling sibling wellbeing sterling warning
-    meeting blessing clearing landing crossing housing feeling peking beijing boeing
-    """)
-# A head that says nothing without the "of ..." after it.
-_EMPTY_HEADS = _set("""
-    group couple pair bunch lot lots kind piece part parts variety crowd view image series set
-    number scene close up side back front top bottom inside interior exterior style type form
-    version cup glass bowl plate bottle sort rest end beginning middle edge center mix mixture
-    combination hybrid collection sea field depiction kind picture photo photograph painting
-    portrait shot still illustration drawing rendering sketch closeup representation depiction
-    style lots full made couple pile map cover
-    """)
-_ADJECTIVES = _set("""
-    a an the very big small large huge giant tiny little old young new beautiful pretty cute ugly
-    red blue green yellow orange purple pink black white brown grey gray golden silver dark bright
-    light long short tall fat thin skinny round wide narrow deep high low hot cold warm cool wet
-    dry happy sad angry scary creepy strange weird mysterious ancient medieval modern futuristic
-    magical epic majestic elegant gorgeous stunning amazing extremely highly ultra realistic
-    photorealistic detailed intricate ornate colorful vibrant dramatic cinematic gothic cyberpunk
-    steampunk anthropomorphic humanoid glowing clear starry sunny cloudy foggy muscular handsome
-    sexy attractive powerful massive enormous gigantic mystical ethereal fantasy cosmic evil holy
-    sacred royal wild fluffy furry hairy bald naked rusty abandoned ruined broken empty full
-    female male human single one two three four five several many some few various multiple most
-    more less such own other another same different first last next american japanese chinese
-    russian german french italian british english indian african european asian egyptian victorian
-    roman greek rainy snowy windy stormy misty gloomy dusty dirty shiny
-    """)
-_ADVERBS = _set("""
-    really slowly gently softly happily directly perfectly fully partially barely
-    """)
-_NOUN_ADJECTIVES = _set("""
-    furry human humanoid female male orange single wild gold silver
-    """)
-_BAD_ENDS = (
-    _PREPOSITIONS
-    | _DETERMINERS
-    | _set("""
-    of and or but who which that where when is are was were be has have very not no it he she they
-    them me you we i up down out so too just also more most all any each every both either s t
-    what how why wearing looking made be been being am do does did can will get gets him really
-    super extremely highly almost half large huge giant tiny upper lower & + some another other
-    his inside one says reads said saying says reading true same only next that this upside
-    """)
-)
-_AFTER_VERB = _DETERMINERS | _PREPOSITIONS | _set("out up down off away back together alone")
-_ADJECTIVE_ENDS = ("ous", "ful", "less", "ish", "like", "istic", "ical", "esque", "able", "punk")
-
-# Ideas, feelings and themes a person might ask for without naming a thing.
-_ABSTRACT = _set("""
-    loneliness chaos hope dystopia utopia nostalgia war peace apocalypse despair grief sorrow
-    sadness happiness joy bliss melancholy anxiety depression fear terror dread horror madness
-    insanity sanity rage anger fury hatred hate jealousy envy greed lust pride sloth gluttony
-    wrath shame guilt regret revenge vengeance betrayal loyalty friendship love romance desire
-    passion longing yearning solitude isolation alienation emptiness void oblivion eternity
-    infinity immortality mortality death rebirth resurrection creation destruction decay entropy
-    harmony balance serenity tranquility calm calmness stillness silence freedom liberty slavery
-    oppression justice injustice equality corruption power glory victory defeat triumph courage
-    bravery heroism sacrifice redemption salvation damnation sin innocence purity beauty truth
-    wisdom knowledge ignorance consciousness subconscious unconsciousness enlightenment
-    transcendence ascension spirituality faith religion divinity mysticism magic mystery wonder
-    awe imagination creativity inspiration dream dreams nightmare nightmares hallucination
-    hallucinations delusion illusion memory memories childhood youth aging time past future
-    history destiny fate luck fortune karma life existence existentialism nihilism absurdity
-    reality hyperreality surreality simulation singularity technology progress evolution
-    revolution rebellion anarchy revolt tyranny capitalism communism socialism fascism democracy
-    consumerism poverty wealth luxury famine pandemic extinction survival civilization society
-    humanity nature wilderness summer winter autumn spring holidays celebration festivity
-    adventure exploration discovery journey wanderlust escape exile homesickness homecoming
-    belonging identity diversity unity love heartbreak loss trauma pain suffering agony torment
-    misery ecstasy euphoria pleasure comfort coziness warmth kindness compassion empathy gratitude
-    generosity forgiveness tenderness intimacy motherhood fatherhood parenthood marriage divorce
-    jealousy deception lies secrecy conspiracy paranoia confusion disorder symmetry abundance
-    prosperity success failure ambition motivation productivity boredom laziness procrastination
-    stress burnout exhaustion insomnia sleep sleeplessness addiction temptation seduction
-    obsession vanity narcissism arrogance humility honor valor chivalry patriotism nationalism
-    freedom politics economics science mathematics philosophy psychology music jazz poetry
-    literature astronomy astrology alchemy witchcraft voodoo occultism necromancy paradise heaven
-    hell purgatory afterlife underworld cyberspace metaverse multiverse darkness decadence
-    opulence elegance grandeur majesty fragility vulnerability resilience strength weakness energy
-    vitality speed gravity relativity duality metamorphosis transformation transition change
-    growth renewal fertility harvest apathy indifference hysteria panic suspense tension danger
-    disaster catastrophe armageddon doom doomsday ruin downfall collapse genocide violence
-    brutality cruelty evil goodness morality mischief playfulness whimsy fun curiosity nostalgia
-    sentimentality bittersweetness ennui angst ego id superego psyche soul spirit
-    """)
-# Too often a thing, a verb or a title: only with an adjective before them.
-_WEAK_ABSTRACT = _set("""
-    time past future history life nature summer winter autumn spring music science technology
-    energy speed strength power beauty magic evil love death sleep escape change fun hell heaven
-    society past war peace spirit soul void dream dreams horror adventure journey darkness pride
-    lies science fortune paradise wonder elegance symmetry luxury jazz wilderness nightmare ruin
-    balance glory calm underworld memory fantasy mystery fate fury rage civilization inspiration
-    creation reality hope luck mysticism gravity desire destruction growth nightmares harmony
-    strength imagination id ego majesty
-    """)
-_NOT_ALONE = _set(
-    "music technology summer winter autumn spring nature symmetry speed id lies power future past"
-)
-_THEME_ALONE = _set("""
-    dystopian utopian apocalyptic post-apocalyptic postapocalyptic existential nostalgic
-    melancholic melancholy dreamlike otherworldly foreboding haunting hopeful lonely chaotic
-    sinister serene peaceful tranquil transcendental spiritual lovecraftian bittersweet festive
-    depressing horrifying terrifying unsettling eerie ominous mysterious euphoric heroic tragic
-    """)
-_THEME_HEADS = _set("""
-    world society atmosphere mood feeling vibe vibes energy aura emotion emotions
-    """)
-_THEME_ADJECTIVES = _set("""
-    dystopian utopian apocalyptic postapocalyptic cosmic existential eerie ominous melancholic
-    nostalgic dreamy dreamlike ethereal mystical magical surreal haunting gloomy somber peaceful
-    serene tranquil romantic mysterious sinister chaotic hopeful lonely joyful festive cheerful
-    cozy playful whimsical tense spiritual psychedelic divine infinite eternal lost forbidden
-    forgotten true pure undying unrequited eldritch lovecraftian primal inner outer collective
-    endless absolute total utter deep human dark digital artificial modern urban tragic bitter
-    sweet broken hidden ancient sacred wild raw post nuclear civil political social mental
-    emotional lucid bad childhood summer medieval futuristic mythical celestial supernatural
-    enchanted gothic foreboding moody unsettling creepy spooky intense relaxing calm happy sad
-    """)
 _STOPS = (",", ".", ";", ":", "!", "?")
 _TOKEN = re.compile(r"[^\W_]")
 _WORDS = re.compile(r"[^\W_]+")
@@ -251,7 +124,7 @@ def extract_queries(split: SplitPrompt, config: RuleQueryConfig) -> dict[str, st
 
 def _key(text: str) -> str:
     """What makes two queries the same: the words without case, punctuation and articles."""
-    return " ".join(w for w in _WORDS.findall(text.lower()) if w not in _ARTICLES)
+    return " ".join(w for w in _WORDS.findall(text.lower()) if w not in ARTICLES)
 
 
 def join_tokens(text: str) -> str:
@@ -289,24 +162,24 @@ def _bare(word: str) -> str:
 def _is_break(words: list[str], i: int, *, stops: bool) -> bool:
     """Tell whether a natural cut lies right before word i; `stops`: punctuation follows it."""
     word, before = words[i], words[i - 1]
-    if word in _PREPOSITIONS:
+    if word in PREPOSITIONS:
         return True
     if word in ("of", "&", "-", "+", "vs", "x"):
         return word != "of"
     after = words[i + 1] if i + 1 < len(words) and not stops else ""
-    if word in _OTHER_BREAKS:
-        return before not in _ARTICLES
-    if word.endswith("ed") and len(word) > 4 and after in _PREPOSITIONS:
-        return before not in _ADJECTIVES
-    if word.endswith("ing") and word not in _NOT_VERBS and len(word) > 4:
-        return before not in _ADJECTIVES and after in _AFTER_VERB
+    if word in OTHER_BREAKS:
+        return before not in ARTICLES
+    if word.endswith("ed") and len(word) > 4 and after in PREPOSITIONS:
+        return before not in ADJECTIVES
+    if word.endswith("ing") and word not in NOT_VERBS and len(word) > 4:
+        return before not in ADJECTIVES and after in AFTER_VERB
     # "delivers the ...", "eats a ...": a word before an article that is no preposition is a verb
     return (
-        after in _ARTICLES
+        after in ARTICLES
         and word.endswith("s")
         and not word.endswith("ss")
-        and before not in _DETERMINERS
-        and before not in _BAD_ENDS
+        and before not in DETERMINERS
+        and before not in BAD_ENDS
         and word != "of"
     )
 
@@ -314,18 +187,18 @@ def _is_break(words: list[str], i: int, *, stops: bool) -> bool:
 def _is_end(words: list[str], i: int) -> bool:
     """Tell whether a head may end with word i - 1, the cut being natural."""
     last = words[i - 1]
-    if last in _BAD_ENDS or not _TOKEN.search(last) or last in _OTHER_BREAKS:
+    if last in BAD_ENDS or not _TOKEN.search(last) or last in OTHER_BREAKS:
         return False
-    verbal = last.endswith("ed") or (last.endswith("ing") and last not in _NOT_VERBS)
-    if i < len(words) and words[i] in _PREPOSITIONS and len(last) > 4 and verbal:
+    verbal = last.endswith("ed") or (last.endswith("ing") and last not in NOT_VERBS)
+    if i < len(words) and words[i] in PREPOSITIONS and len(last) > 4 and verbal:
         return False
-    if last.endswith("'s") or last in _ADVERBS:
+    if last.endswith("'s") or last in ADVERBS:
         return False
-    dangling = last in _ADJECTIVES or last.endswith(_ADJECTIVE_ENDS)
+    dangling = last in ADJECTIVES or last.endswith(ADJECTIVE_ENDS)
     if (
         dangling
         and i < len(words)
-        and (words[i] in ("and", "or", "of") or i == 1 or (i == 2 and words[0] in _DETERMINERS))
+        and (words[i] in ("and", "or", "of") or i == 1 or (i == 2 and words[0] in DETERMINERS))
     ):
         return False
     return not (i < len(words) and words[i] == "of")
@@ -350,7 +223,7 @@ def _natural_ends(caption: str) -> list[tuple[str, bool]]:
             continue
         scope = bare[start:i] if phrase_end else bare[start:]
         head = bare[start:i]
-        if phrase_end and i < len(raw) and i - start > 1 and bare[i - 1] in _ADJECTIVES:
+        if phrase_end and i < len(raw) and i - start > 1 and bare[i - 1] in ADJECTIVES:
             pass  # "a clear, starry night" has no end after "clear"
         elif _is_end(scope, i - start) and not _is_empty_head(head, start):
             text = (
@@ -366,12 +239,12 @@ def _natural_ends(caption: str) -> list[tuple[str, bool]]:
 
 def _is_empty_head(words: list[str], start: int) -> bool:
     """ "a group" and "a close up" say nothing yet."""
-    rest = [w for w in words if w not in _ADJECTIVES and w not in _DETERMINERS]
-    if "of" in words and words[-1] not in _BAD_ENDS and words[-1] != "of":
+    rest = [w for w in words if w not in ADJECTIVES and w not in DETERMINERS]
+    if "of" in words and words[-1] not in BAD_ENDS and words[-1] != "of":
         return False
     if not rest:
-        return words[-1] not in _NOUN_ADJECTIVES
-    return start == 0 and all(w in _EMPTY_HEADS or w in _BAD_ENDS for w in rest)
+        return words[-1] not in NOUN_ADJECTIVES
+    return start == 0 and all(w in EMPTY_HEADS or w in BAD_ENDS for w in rest)
 
 
 def _is_balanced(text: str) -> bool:
@@ -380,7 +253,7 @@ def _is_balanced(text: str) -> bool:
 
 def _drop_article(text: str) -> str:
     first, _, rest = text.partition(" ")
-    return rest if first.lower() in _ARTICLES and rest else text
+    return rest if first.lower() in ARTICLES and rest else text
 
 
 def _vary_article(text: str, salt: str) -> str:
@@ -409,7 +282,7 @@ def _short(marks: list[tuple[str, bool]], prompt: str, words: Range) -> str | No
 
 def _starts_well(text: str) -> bool:
     first = _bare(text.split()[0])
-    return first not in _PREPOSITIONS and first not in (
+    return first not in PREPOSITIONS and first not in (
         "and",
         "or",
         "of",
@@ -433,15 +306,15 @@ def _last_words(marks: list[tuple[str, bool]], prompt: str, words: Range) -> str
     bare = [_bare(t) for t in tokens]
     if (
         of
-        and bare[-1] not in _EMPTY_HEADS
+        and bare[-1] not in EMPTY_HEADS
         and _in_range(_drop_article(head), words)
         and len(tokens) > 1
     ):
         return _drop_article(head) if _is_balanced(head) and _starts_well(head) else None
-    if not 4 <= len(tokens) <= 9 or any(t in _BAD_ENDS or t in _OTHER_BREAKS for t in bare[1:]):
+    if not 4 <= len(tokens) <= 9 or any(t in BAD_ENDS or t in OTHER_BREAKS for t in bare[1:]):
         return None
-    styled = any(t in HEADS or t in _EMPTY_HEADS for t in bare)
-    if bare[0] not in _ARTICLES and (styled or len(tokens) > 5):
+    styled = any(t in HEADS or t in EMPTY_HEADS for t in bare)
+    if bare[0] not in ARTICLES and (styled or len(tokens) > 5):
         return None
     for size in (3, 2):
         text = tidy_phrase(" ".join(tokens[-size:]))
@@ -491,9 +364,9 @@ def _abstract(split: SplitPrompt, words: Range) -> str | None:
         bare = [_bare(w) for w in raw]
         for i, word in enumerate(bare):
             span = None
-            if word in _ABSTRACT or word in _THEME_HEADS:
+            if word in ABSTRACT or word in THEME_HEADS:
                 span = _abstract_span(bare, i)
-            elif len(bare) == 1 and word in _THEME_ALONE:
+            elif len(bare) == 1 and word in THEME_ALONE:
                 span = (0, 1)
             if span is not None:
                 text = tidy_phrase(" ".join(raw[span[0] : span[1]]))
@@ -505,19 +378,19 @@ def _abstract(split: SplitPrompt, words: Range) -> str | None:
 def _abstract_span(bare: list[str], i: int) -> Range | None:
     word = bare[i]
     after = bare[i + 1] if i + 1 < len(bare) else ""
-    if after == "of" and i + 2 < len(bare) and word in _ABSTRACT:
-        j = i + 3 if bare[i + 2] in _ARTICLES and i + 3 < len(bare) else i + 2
-        if bare[j] in _ABSTRACT and (j + 1 == len(bare) or _is_break(bare, j + 1, stops=False)):
+    if after == "of" and i + 2 < len(bare) and word in ABSTRACT:
+        j = i + 3 if bare[i + 2] in ARTICLES and i + 3 < len(bare) else i + 2
+        if bare[j] in ABSTRACT and (j + 1 == len(bare) or _is_break(bare, j + 1, stops=False)):
             return (i, j + 1)
-    if after and after not in _PREPOSITIONS and after not in ("and", "or", "but", "is"):
+    if after and after not in PREPOSITIONS and after not in ("and", "or", "but", "is"):
         return None
     before = bare[i - 1] if i else ""
-    modifier = before.split("-")[0] in _THEME_ADJECTIVES or before in _THEME_ADJECTIVES
+    modifier = before.split("-")[0] in THEME_ADJECTIVES or before in THEME_ADJECTIVES
     if modifier and before:
         return (i - 1, i + 1)
-    if len(bare) == 1 and word not in _NOT_ALONE and word not in _THEME_HEADS:
+    if len(bare) == 1 and word not in NOT_ALONE and word not in THEME_HEADS:
         return (i, i + 1)
-    if word in _WEAK_ABSTRACT or word in _THEME_HEADS:
+    if word in WEAK_ABSTRACT or word in THEME_HEADS:
         return None
-    alone = i == 0 or before in _PREPOSITIONS or before in ("of", "and", "the")
+    alone = i == 0 or before in PREPOSITIONS or before in ("of", "and", "the")
     return (i, i + 1) if alone else None

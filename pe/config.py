@@ -11,7 +11,9 @@ bound must be used, every name must belong to the command, and every value must 
 
 import dataclasses
 import difflib
+import importlib.util  # noqa: F401  gin 0.5 uses it without importing it
 import json
+import re
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -32,6 +34,9 @@ def _snapshot_hook(config: dict[tuple[str, str], dict[str, Any]]) -> None:
 
 gin.register_finalize_hook(_snapshot_hook)
 _REGISTERED: set[type] = set()
+_SEARCHED: set[Path] = set()
+_MACRO_USE = re.compile(r"%([A-Za-z_][\w./]*)")
+_INCLUDE = re.compile(r"^\s*include\s+['\"]([^'\"]+)['\"]", re.MULTILINE)
 
 
 def config_classes(root: type) -> Iterator[type]:
@@ -49,6 +54,7 @@ def load_config(root: type[C], files: Sequence[str | Path] = (), bindings: Seque
     uses or that is not bound, and a value of the wrong type or outside its range.
     """
     classes = {cls.__name__: cls for cls in config_classes(root)}
+    gin.clear_config()  # unlocks too
     for cls in classes.values():
         if cls not in _REGISTERED:
             gin.external_configurable(cls, name=cls.__name__, module="pe")
@@ -56,14 +62,14 @@ def load_config(root: type[C], files: Sequence[str | Path] = (), bindings: Seque
     for file in files:
         if not Path(file).is_file():
             raise ValueError(f"gin file {str(file)!r} not found; expected a path to a .gin file")
-    gin.clear_config()
+        _search_beside(Path(file))
     statements = [quote_binding(text) for text in bindings]
     try:
         gin.parse_config_files_and_bindings([str(file) for file in files], statements)
     except (ValueError, SyntaxError, TypeError, AttributeError, OSError) as error:
         raise ValueError(_explain(str(error), classes)) from error
     _check_scopes_and_names(classes)
-    _check_macros(bindings)
+    _check_macros([*_read_with_includes(files), *bindings])
     return _build(root)
 
 
@@ -131,6 +137,14 @@ def describe_configs(root: type) -> str:
     return "\n".join(lines)
 
 
+def _search_beside(file: Path) -> None:
+    """Let includes be found beside the file and in the folders above, whatever the working folder."""
+    for folder in list(file.resolve().parents)[:3]:
+        if folder not in _SEARCHED:
+            gin.add_config_file_search_path(str(folder))
+            _SEARCHED.add(folder)
+
+
 def _parts(config: Any) -> Iterator[Any]:
     yield config
     for field in dataclasses.fields(config):
@@ -192,35 +206,39 @@ def _check_scopes_and_names(classes: dict[str, type]) -> None:
             )
 
 
-def _check_macros(bindings: Sequence[str]) -> None:
-    bound = {scope for scope, selector in _SNAPSHOT if selector == "gin.macro"}
-    used = set()
-    for parameters in _SNAPSHOT.values():
-        for value in parameters.values():
-            used |= {reference.scoped_selector.rpartition("/")[0] for reference in _macros(value)}
-    for name in sorted(bound - used):
-        close = difflib.get_close_matches(name, used, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        flag = any(text.partition("=")[0].strip() == name for text in bindings)
-        where = f"--gin.{name}" if flag else f"macro {name}"
-        raise ValueError(f"{where} is set but nothing uses it (used: {sorted(used)}){hint}")
+def _check_macros(texts: Sequence[str]) -> None:
+    """Stop at a macro that nothing refers to, in any of the texts: a mistyped name, most likely."""
+    used = {name for text in texts for name in _MACRO_USE.findall(text)}
+    for scope, selector in sorted(_SNAPSHOT):
+        if selector == "gin.macro" and scope not in used:
+            close = difflib.get_close_matches(scope, used, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ValueError(
+                f"macro {scope} is set but nothing uses it (used: {sorted(used)}){hint}"
+            )
 
 
-def _macros(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        value = [*value.keys(), *value.values()]
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _macros(item)
-    elif type(value).__name__ == "ConfigurableReference" and value.selector == "gin.macro":
-        yield value
+def _read_with_includes(files: Sequence[str | Path]) -> Iterator[str]:
+    """Yield the text of gin files and of all they include."""
+    for file in files:
+        text = Path(file).read_text(encoding="utf-8")
+        yield text
+        folders = [Path(), *list(Path(file).resolve().parents)[:3]]
+        for name in _INCLUDE.findall(text):
+            found = next(folder / name for folder in folders if (folder / name).is_file())
+            yield from _read_with_includes([found])
 
 
 def _explain(message: str, classes: dict[str, type]) -> str:
+    """Turn gin's message into ours: one line, the nearest name, and the names there are."""
     message = " ".join(message.replace("'pe.", "'").split())
-    names = [f"{n}.{f}" for n, cls in classes.items() for f in _field_types(cls)]
-    quoted = [part for part in message.replace("`", "'").split("'") if part.strip()]
-    wanted = [q for q in quoted if q not in names]
-    close = [c for q in wanted for c in difflib.get_close_matches(q, [*names, *classes], n=1)]
+    unbound = re.search(r"No bindings specified for '(.+)/gin\.macro'", message)
+    if unbound:
+        return f"macro {unbound[1]} is used (%{unbound[1]}) but not set; expected a line {unbound[1]} = ..."
+    quoted = re.findall(r"'([^']+)'", message)
+    wanted = ".".join(quoted[:2]) if quoted and quoted[0] in classes else "".join(quoted[:1])
+    names = [f"{name}.{field}" for name, cls in classes.items() for field in _field_types(cls)]
+    close = difflib.get_close_matches(wanted, names if "." in wanted else list(classes), n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
-    return f"gin: {message}.{hint} Known names: {', '.join(classes)} (pe COMMAND --help lists all)"
+    known = ", ".join(classes)
+    return f"gin: {message}.{hint} Known names: {known} (pe COMMAND --help lists all)"

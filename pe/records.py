@@ -10,10 +10,11 @@ import dataclasses
 import hashlib
 import types
 import typing
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 
+R = TypeVar("R", bound="Record")
 KINDS = ("abstract", "concrete", "short", "medium", "long", "grounded", "specific")
 SPLITS = ("train", "validation", "test")
 HALVES = ("base", "refine")
@@ -46,7 +47,7 @@ class Record:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Self:
+    def from_row(cls: type[R], row: dict[str, Any]) -> R:
         """Build the record from a dict as Arrow gives it (lists become tuples)."""
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
         return cls(**values)

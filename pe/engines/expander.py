@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +20,7 @@ MAX_ROUNDS = 4  # how often the whole set is drawn again while two of its texts 
 _PHRASE_END = re.compile(r"[,.;:!?|](?=\s)")
 
 
+@runtime_checkable
 class Expander(Protocol):
     """Anything that expands queries."""
 

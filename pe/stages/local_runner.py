@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -72,12 +72,14 @@ class StageStats:
         }
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Is told of every finished shard: (stage, rows done, rows in all or None)."""
 
     def __call__(self, stage: str, num_rows: int, num_total: int | None) -> None: ...
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where the first stage's rows come from; `key` is the hash of what they depend on."""
 

@@ -7,7 +7,7 @@ needs of its ancestors without a join, whichever engine runs it.
 """
 
 import dataclasses
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -24,6 +24,7 @@ class Drop:
 Result = tuple[Record, ...] | Drop
 
 
+@runtime_checkable
 class Stage(Protocol):
     """One step of a pipeline. INPUT names the column whose `id` identifies the parent row.
 

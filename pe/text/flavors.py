@@ -2,7 +2,8 @@
 
 Our own choice of words, by category, with no artist's name in any of them (`split.py` knows artists
 by the shape of "by ..." alone). Every entry is lower case, without hyphens ("hyper realistic") and
-with numbers closed up ("8k"): the form `split.normalize_phrase` gives. Knows nothing about prompts.
+with numbers closed up ("8k"): the form that `phrase.normalize_phrase` gives. Knows nothing about
+prompts.
 """
 
 import re

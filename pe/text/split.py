@@ -1,17 +1,18 @@
 """Split a person's prompt into what is shown, how it is shown, and switches meant for the program.
 
-Rules over phrases and tables (`flavors.py`); no model, no list of artists, English only. It knows
+Rules over phrases (`phrase.py`) and tables (`flavors.py`), once the switches and weights are out
+(`markup.py`); no model, no list of artists, English only. It knows
 no grammar: "by Someone" is an artist when no word of the name is an ordinary one. Leading media
 ("oil painting of X", and also "portrait of X", "close-up of X") are flavors; "statue of X" and
 "logo of X" are content. Every scan is linear in the text.
 """
 
 import dataclasses
-import html
 import re
-import unicodedata
 
 from pe.text import flavors as tables
+from pe.text.markup import clean_prompt
+from pe.text.phrase import LOOSE_MARKS, WORD_CHARACTER, normalize_phrase, tidy_phrase
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,47 +64,11 @@ _ENDING_NOUNS = tables.word_set("""
     king ring wing building evening morning string spring thing being
     """)
 
-# Cleaning.
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffd]"
-)
-_BROKEN_NUMERIC = re.compile(r"& ?# ?((?:\d ?){1,7});")
-_ENTITY = re.compile(r"& ?(amp|quot|lt|gt|apos|nbsp) ?;|&#x?[0-9a-fA-F]{1,7};?")
-_NEWLINES = re.compile(r"([,.;:|!?]?)[ \t]*[\r\n][\s]*")
-_SPACES = re.compile(r"\s+")
-_TAIL = re.compile(r"\bnegative prompts? ?:.*|\bsteps ?: ?\d.*", re.I)
-_TAG = re.compile(
-    r"<(?:lora|lyco|hypernet|ti|embedding|https?) ?:[^<>]{1,300}>|https?://[^\s,>]+", re.I
-)
-_FLAG = re.compile(
-    r"(?<![\w-])(?:--|—|–|- -) ?(?:no\b(?: (?!--|—|–|- -)[^\s]+)+"
-    r"|(?:ar|aspect) ?(?:\d ?){1,5}: ?(?:\d ?)+"
-    r"|(?:v|version|s|stylize|q|quality|c|chaos|seed|sameseed|stop|iw|niji|w|h|width|height|weird"
-    r"|repeat|cw|sw|ascore|steps|cfg) ?[\d.]+(?: ?\d)*\b"
-    r"|(?:style|profile|sref|cref|p) [\w:/.]+"
-    r"|(?:tile|uplight|upbeta|upanime|testp?|hd|creative|niji|video|beta|relax|fast|turbo|raw)\b)",
-    re.I,
-)
-_COMMAND = re.compile(r"^[\s*]*(?:/ ?imagine(?: prompt)?\b ?:?|[!/] ?dream\b)", re.I)
-_DOUBLE_COLON = re.compile(r" ?:: ?(-?(?:\d+(?:\.\d+)?|\.\d+))?")
-_BARE_WEIGHT = re.compile(r"(?<=[^\W\d]):[0-2]\.\d{1,3}(?![\w.:])")
-_INNER_WEIGHT = re.compile(r" ?: ?-?(?:\d{1,3}(?:\.\d{0,4})?|\.\d{1,4}) ?$")
-_BRACKET = re.compile(r"[()\[\]{}]")
-_OPENERS = {")": "(", "]": "[", "}": "{"}
-_COMMAS = re.compile(r"(?: ?,)+")
-_EDGE = " ,;|*/\\"
-
-# Phrases.
 _PHRASE_BREAK = re.compile(
     r"(?<!\d),|,(?! ?\d ?\d ?\d(?! ?\w))|[|;，、。]"
     r"|(?<!\b[a-zA-Z])(?<!\b[dDmMsS][rRtT])(?<!\b[vV]s)(?<!\b[mM]rs)[.!?]+(?: (?!\d)|$)"
 )
-_QUOTES = " *.,:;|/\\<>-–—=~+!?`"
-_PAIRS = {'"': '"', "“": "”", "'": "'", "‘": "’"}
-_DIGITS = re.compile(r"(?<![\w.])\d(?: \d)+(?: ?s\b)?|\b\d+ (?=(?:k|d|mm|px|p|mp)\b)")
-_HYPHENS = re.compile(r" ?[-‐–_] ?")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_SPLIT_RUN = re.compile(r"[^\W_]")
 
 _IN_STYLE_OF = re.compile(
     r"\b(?:(?:in|with) (?:the |a )?(?:\S+ ){0,2}styles? of|in the manner of|inspired by)\b", re.I
@@ -130,49 +95,7 @@ _LEAD_VERB = re.compile(
     re.I,
 )
 _LEAD_LINKS = tables.word_set("of depicting showing featuring")
-
-
-def normalize_phrase(phrase: str) -> str:
-    """Lower a phrase to the form the tables use.
-
-    " Award - winning"   ->  "award winning"
-    "an 8 k photo."      ->  "8k photo"
-    "1 9 8 0 s"          ->  "1980s"
-    """
-    text = phrase.strip(_QUOTES).lower().replace("’", "'")
-    if any(c.isdigit() for c in text):
-        text = _DIGITS.sub(lambda m: m[0].replace(" ", ""), text)
-    text = " ".join(_HYPHENS.sub(" ", text).split())
-    while True:
-        first, _, rest = text.partition(" ")
-        if first not in ("a", "an", "the", "and", "&") or not rest:
-            return text
-        text = rest
-
-
-def tidy_phrase(phrase: str) -> str:
-    """Strip loose punctuation; quotes only where they enclose all of it or have lost their partner.
-
-    " - a red fox. "   ->  "a red fox"
-    '"hello" sign'     ->  '"hello" sign'
-    """
-    phrase = phrase.strip(_QUOTES)
-    for _ in range(2):
-        if phrase[:1] in _PAIRS:
-            mark = _PAIRS[phrase[0]]
-            if phrase.endswith(mark) and len(phrase) > 1 and mark not in phrase[1:-1]:
-                phrase = phrase[1:-1].strip(_QUOTES)
-            elif mark not in phrase[1:]:
-                phrase = phrase[1:].strip(_QUOTES)
-        if phrase[:1] == "(" and phrase.endswith(")") and "(" not in phrase[1:]:
-            phrase = phrase[1:-1].strip(_QUOTES)
-        if (
-            phrase.endswith(('"', "”", "’", "'"))
-            and phrase.count(phrase[-1]) == 1
-            and "“" not in phrase
-        ):
-            phrase = phrase[:-1].strip(_QUOTES)
-    return phrase
+_LOOSE_ENDS = tables.word_set("and & - by in a with art")  # left over before a flavor at the end
 
 
 def count_words(text: str) -> int:
@@ -180,7 +103,7 @@ def count_words(text: str) -> int:
 
     "a close - up , 8 k"  ->  5
     """
-    return sum(1 for word in text.split() if _SPLIT_RUN.search(word))
+    return sum(1 for word in text.split() if WORD_CHARACTER.search(word))
 
 
 def content_words(text: str) -> tuple[str, ...]:
@@ -290,95 +213,6 @@ def _is_name_word(word: str) -> bool:
     return word[:-1] not in tables.COMMON if word.endswith("s") else True
 
 
-def clean_prompt(text: str) -> tuple[str, tuple[str, ...], int]:
-    """Take switches and weights out of a prompt: (prompt, removed parameters, number of weights).
-
-    "(red:1.2) fox, --ar 16:9"  ->  ("red fox", ("--ar 16:9",), 1)
-    "a cat & # 0 3 9 ; s hat"   ->  ("a cat ' s hat", (), 0)
-    """
-    parameters: list[str] = []
-
-    def take(match: re.Match[str]) -> str:
-        parameters.append(match[0].strip())
-        return " "
-
-    text = unicodedata.normalize("NFC", text)
-    if "&" in text:
-        text = _BROKEN_NUMERIC.sub(lambda m: html.unescape(f"&#{m[1].replace(' ', '')};"), text)
-        text = _ENTITY.sub(lambda m: html.unescape(f"&{m[1]};" if m[1] else m[0]), text)
-    text = _CONTROL.sub("", text)
-    if "\n" in text or "\r" in text:
-        text = _NEWLINES.sub(lambda m: m[1] + " " if m[1] else ", ", text.strip())
-    text = _SPACES.sub(" ", text)
-    text = _COMMAND.sub(take, text)
-    if ":" in text:
-        text = _TAIL.sub(take, _TAG.sub(take, text))
-    if "-" in text or "—" in text or "–" in text:
-        text = _FLAG.sub(take, text)
-    num_weights = 0
-    if "::" in text:
-        num_weights += len(_DOUBLE_COLON.findall(text))
-        parameters.extend(m[0].strip() for m in _DOUBLE_COLON.finditer(text) if m[1])
-        text = _DOUBLE_COLON.sub(lambda m: " " if m[1] else ", ", text)
-    if _BRACKET.search(text):
-        text, unwrapped = _unwrap_brackets(text)
-        num_weights += unwrapped
-    if ":" in text:
-        text, bare = _BARE_WEIGHT.subn("", text)
-        num_weights += bare
-    text = _COMMAS.sub(",", _SPACES.sub(" ", text)).strip(_EDGE)
-    return text if _SPLIT_RUN.search(text) else "", tuple(parameters), num_weights
-
-
-def _unwrap_brackets(text: str) -> tuple[str, int]:
-    """Drop emphasis and weights; plain parentheses stay. One pass with a stack.
-
-    "((big)) fox (at rest)"  ->  ("big fox (at rest)", 1)
-    """
-    stack: list[tuple[str, int]] = []
-    pairs: list[
-        tuple[int, int]
-    ] = []  # closing order: an inner pair comes right before its outer one
-    drop: list[tuple[int, int]] = []
-    num_weights = 0
-    last_pair: tuple[int, int] | None = None
-    for match in _BRACKET.finditer(text):
-        char, at = match[0], match.start()
-        if char in "([{":
-            stack.append((char, at))
-            continue
-        if not stack or stack[-1][0] != _OPENERS[char]:
-            if not (char == ")" and at and (text[at - 1].isdigit() or text[at - 1] in ":;")):
-                drop.append((at, at + 1))
-            continue
-        _, start = stack.pop()
-        weight = _INNER_WEIGHT.search(text[max(start + 1, at - 12) : at])
-        pairs.append((start, at))
-        nested = (
-            last_pair is not None
-            and start < last_pair[0] <= start + 2
-            and last_pair[1] >= at - 2
-            and not text[start + 1 : last_pair[0]].strip()
-            and not text[last_pair[1] + 1 : at].strip()
-        )
-        if weight is not None or char != ")" or nested:
-            cut = at - (len(weight[0]) if weight else 0)
-            drop += [(start, start + 1), (cut, at + 1)]
-            num_weights += not nested
-        if nested and last_pair is not None:
-            fresh = [(last_pair[0], last_pair[0] + 1), (last_pair[1], last_pair[1] + 1)]
-            num_weights += fresh[0] not in drop[-6:]
-            drop += fresh
-        last_pair = (start, at)
-    drop += [(at, at + 1) for _, at in stack]
-    pieces, done = [], 0
-    for start, stop in sorted(drop):
-        if start >= done:
-            pieces.append(text[done:start])
-        done = max(done, stop)
-    return "".join([*pieces, text[done:]]), num_weights
-
-
 def split_prompt(text: str) -> SplitPrompt:
     """Split a prompt into caption, flavors and parameters.
 
@@ -393,12 +227,13 @@ def split_prompt(text: str) -> SplitPrompt:
     content: list[str] = []
     found: list[str] = []
     after_name = seen_name = False
-    phrases = [p for raw in _PHRASE_BREAK.split(prompt) if _SPLIT_RUN.search(p := tidy_phrase(raw))]
+    phrases = [
+        p for raw in _PHRASE_BREAK.split(prompt) if WORD_CHARACTER.search(p := tidy_phrase(raw))
+    ]
     for i, phrase in enumerate(phrases):
         known = is_flavor(phrase)
-        if (
-            not known and content and found and not seen_name
-        ):  # three bare names in a row are artists
+        # three bare names in a row are artists
+        if not known and content and found and not seen_name:
             after_name = seen_name = i + 2 < len(phrases) and all(
                 _continues_names(p, False) for p in phrases[i : i + 3]
             )
@@ -461,16 +296,7 @@ def _peel(phrase: str) -> tuple[str, list[str], list[str]]:
             break
         tail[:0] = _list_flavors(words[cut:])
         words = words[:cut]
-        while len(words) > 1 and words[-1].lower() in (
-            "and",
-            "&",
-            "-",
-            "by",
-            "in",
-            "a",
-            "with",
-            "art",
-        ):
+        while len(words) > 1 and words[-1].lower() in _LOOSE_ENDS:
             words = words[:-1]
     content = tidy_phrase(" ".join(words))
     return content, [f for f in lead if f], [f for f in tail if f]
@@ -545,7 +371,7 @@ def _tail_start(words: list[str]) -> int:
 
 def _may_follow(before: str) -> bool:
     """Tell whether a flavor may start after this word: not after "the" or "holding"."""
-    before = before.lower().strip(_QUOTES)
+    before = before.lower().strip(LOOSE_MARKS)
     if before in STOP_WORDS or before in ("something", "someone"):
         return False
     return not before.endswith("ing") or before in _ENDING_NOUNS

@@ -12,7 +12,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 
@@ -45,6 +45,7 @@ class LoopConfig:
             )
 
 
+@runtime_checkable
 class BatchIterator(Protocol):
     """Batches with a place that can be saved, as grain's iterators have."""
 
@@ -53,6 +54,7 @@ class BatchIterator(Protocol):
     def set_state(self, state: dict[str, Any], /) -> None: ...
 
 
+@runtime_checkable
 class Console(Protocol):
     """Is told of each line of metrics, and whether it is of training or of an evaluator."""
 

@@ -1,4 +1,4 @@
-"""What the splitter takes for content, flavor and switch, row by row."""
+"""What the splitter takes for content and for flavor, row by row."""
 
 import json
 from pathlib import Path
@@ -6,16 +6,8 @@ from pathlib import Path
 import pytest
 
 from pe.text import flavors
-from pe.text.split import (
-    clean_prompt,
-    content_words,
-    count_words,
-    is_flavor,
-    is_name_list,
-    normalize_phrase,
-    split_prompt,
-    tidy_phrase,
-)
+from pe.text.markup import clean_prompt
+from pe.text.split import content_words, count_words, is_flavor, is_name_list, split_prompt
 
 PROMPTS = Path(__file__).parents[3] / "../shared/data/prompts/image_prompts.jsonl"
 
@@ -97,49 +89,6 @@ def test_content_stays_in_the_caption(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "prompt", "parameters", "num_weights"),
-    [
-        ("(red:1.2) fox, --ar 16:9", "red fox", ("--ar 16:9",), 1),
-        ("a cat & # 0 3 9 ; s hat", "a cat ' s hat", (), 0),
-        ("black &amp; white", "black & white", (), 0),
-        ("((big)) fox (at rest)", "big fox (at rest)", (), 1),
-        ("(((fox))) (a (b:1.1):1.3)", "fox a b", (), 3),
-        ("((a)) [b] {c}", "a b c", (), 3),
-        ("tall tower::2 at dusk :: fog", "tall tower at dusk, fog", ("::2",), 2),
-        (
-            "a fox\nin snow\nNegative prompt: ugly, Steps: 20",
-            "a fox, in snow",
-            ("Negative prompt: ugly, Steps: 20",),
-            0,
-        ),
-        (
-            "<lora:snow:0.8> a fox, <hypernet:x:1>",
-            "a fox",
-            ("<lora:snow:0.8>", "<hypernet:x:1>"),
-            0,
-        ),
-        ("https://a.example/b.png a fox", "a fox", ("https://a.example/b.png",), 0),
-        (
-            "a fox --v 5 --no hats, gloves --q 2",
-            "a fox",
-            ("--v 5", "--no hats, gloves", "--q 2"),
-            0,
-        ),
-        ("a fox - - ar 1 6 : 9", "a fox", ("- - ar 1 6 : 9",), 0),
-        ("a -- v neck sweater", "a -- v neck sweater", (), 0),
-        ("/imagine prompt: a fox", "a fox", ("/imagine prompt:",), 0),
-        ("fox , , ,, hat,,", "fox, hat", (), 0),
-        ("1) a fox :)", "1) a fox :)", (), 0),
-        ("cafe\u0301 a\u200bb", "café ab", (), 0),
-        ("", "", (), 0),
-        (" ,;-- ((", "", (), 0),
-    ],
-)
-def test_switches_and_weights_are_removed_and_nothing_else(text, prompt, parameters, num_weights):
-    assert clean_prompt(text) == (prompt, parameters, num_weights)
-
-
-@pytest.mark.parametrize(
     ("phrase", "expected"),
     [
         ("8 k", True),
@@ -179,17 +128,9 @@ def test_names_are_told_by_their_words(text, expected):
     assert is_name_list(text) is expected
 
 
-def test_phrases_are_normalized_to_the_form_of_the_tables():
-    rows = {" Award - winning": "award winning", "an 8 k photo.": "8k photo", "1 9 8 0 s": "1980s"}
-    assert {phrase: normalize_phrase(phrase) for phrase in rows} == rows
+def test_every_phrase_of_the_tables_is_a_flavor():
     every = [phrase for table in flavors.CATEGORIES.values() for phrase in table]
-    assert [p for p in every if normalize_phrase(p) != p] == []
     assert [p for p in every if not is_flavor(p)] == []
-
-
-def test_quotes_are_stripped_only_where_they_enclose_everything():
-    rows = {" - a red fox. ": "a red fox", '"hello" sign': '"hello" sign', '"a fox': "a fox"}
-    assert {text: tidy_phrase(text) for text in rows} == rows
 
 
 def test_words_are_counted_and_listed():

@@ -1,0 +1,55 @@
+"""Phrases: the pieces between a prompt's commas, stripped of loose marks and brought to one form.
+
+Knows nothing about what a phrase says.
+"""
+
+import re
+
+WORD_CHARACTER = re.compile(r"[^\W_]")
+LOOSE_MARKS = " *.,:;|/\\<>-–—=~+!?`"
+_PAIRS = {'"': '"', "“": "”", "'": "'", "‘": "’"}
+_DIGITS = re.compile(r"(?<![\w.])\d(?: \d)+(?: ?s\b)?|\b\d+ (?=(?:k|d|mm|px|p|mp)\b)")
+_HYPHENS = re.compile(r" ?[-‐–_] ?")
+
+
+def normalize_phrase(phrase: str) -> str:
+    """Lower a phrase to the form the tables use.
+
+    " Award - winning"   ->  "award winning"
+    "an 8 k photo."      ->  "8k photo"
+    "1 9 8 0 s"          ->  "1980s"
+    """
+    text = phrase.strip(LOOSE_MARKS).lower().replace("’", "'")
+    if any(c.isdigit() for c in text):
+        text = _DIGITS.sub(lambda m: m[0].replace(" ", ""), text)
+    text = " ".join(_HYPHENS.sub(" ", text).split())
+    while True:
+        first, _, rest = text.partition(" ")
+        if first not in ("a", "an", "the", "and", "&") or not rest:
+            return text
+        text = rest
+
+
+def tidy_phrase(phrase: str) -> str:
+    """Strip loose punctuation; quotes only where they enclose all of it or have lost their partner.
+
+    " - a red fox. "   ->  "a red fox"
+    '"hello" sign'     ->  '"hello" sign'
+    """
+    phrase = phrase.strip(LOOSE_MARKS)
+    for _ in range(2):
+        if phrase[:1] in _PAIRS:
+            mark = _PAIRS[phrase[0]]
+            if phrase.endswith(mark) and len(phrase) > 1 and mark not in phrase[1:-1]:
+                phrase = phrase[1:-1].strip(LOOSE_MARKS)
+            elif mark not in phrase[1:]:
+                phrase = phrase[1:].strip(LOOSE_MARKS)
+        if phrase[:1] == "(" and phrase.endswith(")") and "(" not in phrase[1:]:
+            phrase = phrase[1:-1].strip(LOOSE_MARKS)
+        if (
+            phrase.endswith(('"', "”", "’", "'"))
+            and phrase.count(phrase[-1]) == 1
+            and "“" not in phrase
+        ):
+            phrase = phrase[:-1].strip(LOOSE_MARKS)
+    return phrase

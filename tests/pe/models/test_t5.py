@@ -1,0 +1,316 @@
+"""T5 against T5X itself, and the ways of feeding it that have to agree."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from pe.models.t5 import T5, T5Config, count_params
+from pe.train.loss import token_xent
+
+GOLDEN = Path(__file__).parents[3] / "../shared/golden/t5x/t5_1_1"
+TINY = T5Config(
+    vocab_size=20,
+    d_model=8,
+    num_heads=2,
+    head_dim=4,
+    d_ff=12,
+    num_encoder_layers=1,
+    num_decoder_layers=2,
+)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    if not (GOLDEN / "golden.npz").is_file():
+        pytest.skip(f"needs {GOLDEN / 'golden.npz'}: numbers that T5X computed")
+    with np.load(GOLDEN / "golden.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def sizes():
+    return json.loads((GOLDEN / "model_config.json").read_text(encoding="utf-8"))
+
+
+def t5x_name(path):
+    """('encoder', 'layers', 0, 'mlp', 'wi', 1, 'kernel') -> encoder.layers_0.mlp.wi_1.kernel"""
+    name = ".".join(str(part) for part in path)
+    for i in range(2):
+        name = name.replace(f"layers.{i}", f"layers_{i}").replace(f"wi.{i}", f"wi_{i}")
+    return "token_embedder.embedding" if name == "embedding" else name
+
+
+@pytest.fixture(scope="module")
+def t5x_model(golden, sizes):
+    """(graph, parameters) of T5X's own trained model, in this project's T5."""
+    config = T5Config(
+        vocab_size=sizes["vocab_size"],
+        d_model=sizes["emb_dim"],
+        num_heads=sizes["num_heads"],
+        head_dim=sizes["head_dim"],
+        d_ff=sizes["mlp_dim"],
+        num_encoder_layers=sizes["num_encoder_layers"],
+        num_decoder_layers=sizes["num_decoder_layers"],
+        activations=tuple(sizes["mlp_activations"]),
+    )
+    graph, params = nnx.split(nnx.eval_shape(lambda: T5(config, rngs=nnx.Rngs(0))))
+    flat = params.flat_state()
+    arrays = {path: golden.pop(f"param/{t5x_name(path)}") for path, _ in flat}
+    left = [name for name in golden if name.startswith("param/")]
+    assert not left, f"parameters of T5X that found no place: {left}"
+    assert all(leaf.shape == arrays[path].shape for path, leaf in flat)
+    nnx.replace_by_pure_dict(params, nnx.statelib.to_pure_dict(params))
+    pure = nnx.traversals.unflatten_mapping({p: jnp.asarray(a) for p, a in arrays.items()})
+    nnx.replace_by_pure_dict(params, pure)
+    return graph, params
+
+
+@pytest.fixture(scope="module")
+def t5x_forward(t5x_model):
+    graph, _ = t5x_model
+
+    @jax.jit
+    def forward(params, inputs, input_segments, decoder_inputs, target_segments):
+        return nnx.merge(graph, params)(inputs, input_segments, decoder_inputs, target_segments)
+
+    return forward
+
+
+def t5x_feed(golden, kind):
+    """What the model is called with: one pair a row, or several packed into it."""
+    inputs = golden[f"{kind}_encoder_input_tokens"]
+    targets = golden[f"{kind}_decoder_target_tokens"]
+    if kind == "packed":
+        segments = golden["packed_encoder_segment_ids"], golden["packed_decoder_segment_ids"]
+    else:
+        segments = (inputs > 0).astype(np.int32), (targets > 0).astype(np.int32)
+    feed = (inputs, segments[0], golden[f"{kind}_decoder_input_tokens"], segments[1])
+    return tuple(jnp.asarray(array) for array in feed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"), [("batch", ""), ("packed", "packed_")], ids=["plain", "packed"]
+)
+def test_logits_and_loss_are_those_of_t5x(golden, sizes, t5x_model, t5x_forward, kind, prefix):
+    feed = t5x_feed(golden, kind)
+    logits = t5x_forward(t5x_model[1], *feed)
+    inside = np.asarray(feed[3]) > 0
+    np.testing.assert_allclose(
+        np.asarray(logits)[inside], golden[f"{prefix}logits"][inside], atol=1e-5, rtol=1e-5
+    )
+    targets = jnp.asarray(golden[f"{kind}_decoder_target_tokens"])
+    nll, z_loss, count = token_xent(logits, targets, jnp.asarray(inside), z_loss=sizes["z_loss"])
+    np.testing.assert_allclose(float(nll + z_loss), golden[f"{prefix}loss"], rtol=1e-6)
+    assert float(count) == golden[f"{kind}_decoder_loss_weights"].sum()
+
+
+def test_gradients_are_those_of_t5x(golden, sizes, t5x_model, t5x_forward):
+    feed = t5x_feed(golden, "batch")
+    targets = jnp.asarray(golden["batch_decoder_target_tokens"])
+
+    @jax.jit
+    def loss(params):
+        logits = t5x_forward(params, *feed)
+        nll, z_loss, _ = token_xent(logits, targets, feed[3] > 0, z_loss=sizes["z_loss"])
+        return nll + z_loss
+
+    for path, leaf in jax.grad(loss)(t5x_model[1]).flat_state():
+        expected = golden[f"grad/{t5x_name(path)}"]
+        np.testing.assert_allclose(leaf[...], expected, atol=2e-4, rtol=1e-3, err_msg=str(path))
+
+
+@pytest.fixture(scope="module")
+def t5x_greedy(golden, t5x_model):
+    """(tokens, logits of every step) of decoding greedily, one position at a time."""
+    graph, params = t5x_model
+    inputs = jnp.asarray(golden["batch_encoder_input_tokens"])
+    segments = (inputs > 0).astype(jnp.int32)
+    num_rows, max_tokens = golden["greedy_tokens"].shape
+
+    @jax.jit
+    def decode(params):
+        model = nnx.merge(graph, params)
+        cache = model.start_decoding(inputs, segments, num_candidates=1, max_tokens=max_tokens)
+
+        def step(carry, position):
+            tokens, cache = carry
+            logits, cache = model.decode_step(tokens, cache, position, segments)
+            tokens = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+            return (tokens, cache), (tokens, logits)
+
+        start = (jnp.zeros((num_rows,), jnp.int32), cache)
+        return jax.lax.scan(step, start, jnp.arange(max_tokens))[1]
+
+    tokens, logits = decode(params)
+    return np.asarray(tokens).T, np.asarray(logits).transpose(1, 0, 2)
+
+
+def test_greedy_tokens_are_those_of_t5x_up_to_the_end_token(golden, t5x_greedy):
+    for row, expected in zip(t5x_greedy[0], golden["greedy_tokens"], strict=True):
+        length = list(expected).index(1) + 1
+        assert row[:length].tolist() == expected[:length].tolist()
+
+
+def test_cached_steps_give_the_logits_of_the_full_pass(golden, t5x_model, t5x_forward, t5x_greedy):
+    tokens, logits = t5x_greedy
+    inputs = jnp.asarray(golden["batch_encoder_input_tokens"])
+    decoder_inputs = jnp.asarray(np.pad(tokens, ((0, 0), (1, 0)))[:, :-1].astype(np.int32))
+    full = t5x_forward(
+        t5x_model[1],
+        inputs,
+        (inputs > 0).astype(jnp.int32),
+        decoder_inputs,
+        jnp.ones_like(decoder_inputs),
+    )
+    np.testing.assert_allclose(logits, full, atol=2e-5, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    graph, params = nnx.split(T5(TINY, rngs=nnx.Rngs(0)))
+
+    @jax.jit
+    def forward(params, *feed, key=None):
+        return nnx.merge(graph, params)(*feed, key=key)
+
+    return graph, params, forward
+
+
+def int_array(rows):
+    return jnp.asarray(np.array(rows, np.int32))
+
+
+def test_what_stands_in_padding_changes_nothing(tiny):
+    _, params, forward = tiny
+    segments, target_segments = int_array([[1, 1, 0, 0]]), int_array([[1, 1, 1, 0]])
+    decoder_inputs = int_array([[0, 5, 6, 7]])
+    one = forward(params, int_array([[3, 4, 0, 0]]), segments, decoder_inputs, target_segments)
+    other = forward(params, int_array([[3, 4, 9, 17]]), segments, decoder_inputs, target_segments)
+    np.testing.assert_array_equal(one[:, :3], other[:, :3])
+
+
+def test_a_packed_pair_has_the_logits_of_the_pair_alone(tiny):
+    _, params, forward = tiny
+    packed = forward(
+        params,
+        int_array([[3, 4, 1, 8, 1, 0]]),
+        int_array([[1, 1, 1, 2, 2, 0]]),
+        int_array([[0, 5, 0, 6, 7, 0]]),
+        int_array([[1, 1, 2, 2, 2, 0]]),
+    )
+    second = forward(
+        params,
+        int_array([[8, 1]]),
+        int_array([[1, 1]]),
+        int_array([[0, 6, 7]]),
+        int_array([[1, 1, 1]]),
+    )
+    np.testing.assert_allclose(packed[:, 2:5], second, atol=1e-5)
+
+
+def test_a_position_does_not_see_the_targets_after_it(tiny):
+    _, params, forward = tiny
+    inputs, segments = int_array([[3, 4, 1, 0]]), int_array([[1, 1, 1, 0]])
+    target_segments = int_array([[1, 1, 1, 1]])
+    one = forward(params, inputs, segments, int_array([[0, 5, 6, 7]]), target_segments)
+    other = forward(params, inputs, segments, int_array([[0, 5, 11, 12]]), target_segments)
+    np.testing.assert_array_equal(one[:, :2], other[:, :2])
+    assert not np.allclose(one[:, 2], other[:, 2])
+
+
+def test_candidates_of_one_query_decode_as_if_each_were_alone(tiny):
+    graph, params, _ = tiny
+    inputs, segments = int_array([[3, 4, 1], [9, 1, 0]]), int_array([[1, 1, 1], [1, 1, 0]])
+
+    def two_steps(first, inputs, segments, num_candidates):
+        model = nnx.merge(graph, params)
+        cache = model.start_decoding(inputs, segments, num_candidates=num_candidates, max_tokens=2)
+        _, cache = model.decode_step(jnp.zeros_like(first), cache, jnp.int32(0), segments)
+        return model.decode_step(first, cache, jnp.int32(1), segments)[0]
+
+    together = two_steps(int_array([5, 6, 7, 8]), inputs, segments, 2)
+    for row, first in enumerate((5, 6, 7, 8)):
+        query = slice(row // 2, row // 2 + 1)
+        alone = two_steps(int_array([first]), inputs[query], segments[query], 1)
+        np.testing.assert_allclose(together[row], alone[0], atol=1e-5)
+
+
+def test_gradients_are_finite_where_a_row_is_all_padding(tiny):
+    _, params, forward = tiny
+    ids = int_array([[3, 4, 1, 0], [0, 0, 0, 0]])
+    segments = int_array([[1, 1, 1, 0], [0, 0, 0, 0]])
+
+    @jax.jit
+    def loss(params):
+        logits = forward(params, ids, segments, ids, segments)
+        return token_xent(logits, ids, segments != 0)[0]
+
+    leaves = jax.tree.leaves(jax.grad(loss)(params))
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in leaves)
+    assert all(bool(jnp.any(leaf != 0)) for leaf in leaves)
+
+
+def test_dropout_is_off_without_a_key_and_follows_the_key():
+    config = T5Config(
+        vocab_size=20,
+        d_model=8,
+        num_heads=2,
+        head_dim=4,
+        d_ff=12,
+        num_encoder_layers=1,
+        num_decoder_layers=1,
+        dropout_rate=0.5,
+    )
+    graph, params = nnx.split(T5(config, rngs=nnx.Rngs(0)))
+    ids, segments = int_array([[3, 4, 1, 0]]), int_array([[1, 1, 1, 0]])
+    forward = jax.jit(lambda key: nnx.merge(graph, params)(ids, segments, ids, segments, key=key))
+    plain, first = forward(None), forward(jax.random.key(1))
+    np.testing.assert_array_equal(first, forward(jax.random.key(1)))
+    assert not np.allclose(first, forward(jax.random.key(2)))
+    assert not np.allclose(first, plain)
+
+
+def test_bfloat16_keeps_parameters_and_logits_in_float32():
+    config = T5Config(
+        vocab_size=20,
+        d_model=8,
+        num_heads=2,
+        head_dim=4,
+        d_ff=12,
+        num_encoder_layers=1,
+        num_decoder_layers=1,
+        dtype="bfloat16",
+    )
+    graph, params = nnx.split(nnx.eval_shape(lambda: T5(config, rngs=nnx.Rngs(0))))
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    ids = jax.ShapeDtypeStruct((2, 4), jnp.int32)
+    logits = jax.eval_shape(lambda p, ids: nnx.merge(graph, p)(ids, ids, ids, ids), params, ids)
+    assert (logits.shape, logits.dtype) == ((2, 4, 20), jnp.dtype("float32"))
+
+
+def test_parameters_are_counted_without_making_them():
+    # embedding and logits 2 * 20 * 8; a bias 2 * 32 each; norms 2 + (1 + 2 * 3) + 1 of 8, here
+    # encoder 2 + 1, decoder 2 * 3 + 1; attentions 4 * 8 * 8 each, 1 + 2 * 2; mlps 3 * 8 * 12, 1 + 2
+    assert count_params(TINY) == 2 * 160 + 2 * 64 + 10 * 8 + 5 * 256 + 3 * 288
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("d_model", 0),
+        ("num_decoder_layers", 0),
+        ("dropout_rate", 1.0),
+        ("num_buckets", 5),
+        ("dtype", "float16"),
+        ("activations", ("swish",)),
+        ("activations", ()),
+    ],
+)
+def test_a_size_out_of_range_is_named_with_its_value(field, value):
+    with pytest.raises(ValueError, match=rf"T5Config\.{field}: got .*expected"):
+        T5Config(**{field: value})

@@ -1,0 +1,186 @@
+import dataclasses
+from collections.abc import Container, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pe.records import Image, Inversion, Record
+from pe.stages.local_runner import LocalRunner, RunnerConfig, explode, pack_results
+from pe.stages.stage import Drop, Result, call_guarded
+
+ROWS = [{"id": f"f:{i}", "text": f"t{i}"} for i in range(10)]
+CONFIG = RunnerConfig(shard_rows=4, batch_rows=2, num_threads=2)
+
+
+class RowSource:
+    key = "source"
+    num_rows = 10
+
+    def tables(self, done: Container[int]) -> Iterator[tuple[int, pa.Table | None]]:
+        for index in range(3):
+            rows = ROWS[index * 4 : index * 4 + 4]
+            yield index, None if index in done else pa.table({"row": pa.array(rows)})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoConfig:
+    word: str = "w"
+
+
+class ToImage:
+    """Makes an image of each row; drops t3, raises at t5, makes two of t7."""
+
+    NAME: ClassVar[str] = "to_image"
+    VERSION: ClassVar[str] = "1"
+    INPUT: ClassVar[str] = "row"
+    OUTPUT: ClassVar[type[Record]] = Image
+    ORDERED: ClassVar[bool] = False
+
+    def __init__(self, config: NoConfig, *, fail_at: str = ""):
+        self.config = config
+        self.fail_at = fail_at
+        self.num_rows = 0
+
+    def __call__(self, table: pa.Table) -> list[Result]:
+        rows = table["row"].to_pylist()
+        if any(row["text"] == self.fail_at for row in rows):
+            raise KeyboardInterrupt  # a person, or the machine, stops the run here
+        if any(row["text"] == "t5" for row in rows):
+            raise KeyError("bad row")
+        self.num_rows += len(rows)
+        return [self.make(row["text"]) for row in rows]
+
+    def make(self, text: str) -> Result:
+        if text == "t3":
+            return Drop("three")
+        image = Image(uri=text, source="s", given_prompt=text)
+        twin = Image(uri=text, source="s", given_prompt=text + "b")
+        return (image, twin) if text == "t7" else (image,)
+
+    def replay(self, table: pa.Table, results: list[Result]) -> None: ...
+
+
+class CountSeen:
+    """An ordered stage: the caption of each row is how many came before it."""
+
+    NAME: ClassVar[str] = "count"
+    VERSION: ClassVar[str] = "1"
+    INPUT: ClassVar[str] = "image"
+    OUTPUT: ClassVar[type[Record]] = Inversion
+    ORDERED: ClassVar[bool] = True
+
+    def __init__(self, config: NoConfig, *, fail_at: int = -1):
+        self.config = config
+        self.seen = 0
+        self.fail_at = fail_at
+
+    def __call__(self, table: pa.Table) -> list[Result]:
+        results: list[Result] = []
+        for image in table["image"].to_pylist():
+            if self.seen == self.fail_at:
+                raise KeyboardInterrupt
+            results.append(
+                (
+                    Inversion(
+                        image_id=image["id"],
+                        source_id="s",
+                        caption=str(self.seen),
+                        flavors=(),
+                        prompt=image["given_prompt"],
+                        method="m",
+                    ),
+                )
+            )
+            self.seen += 1
+        return results
+
+    def replay(self, table: pa.Table, results: list[Result]) -> None:
+        assert len(results) == len(table)
+        self.seen += len(table)
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("part-*.parquet"))
+    }
+
+
+def test_kept_and_dropped_add_up_and_one_bad_row_costs_only_itself(tmp_path: Path):
+    stats = LocalRunner(tmp_path, CONFIG).run(ToImage(NoConfig()), RowSource()).stats
+    assert (stats.num_in, stats.num_kept, stats.num_dropped, stats.num_out) == (10, 8, 2, 9)
+    assert stats.reasons == {"error_KeyError": 1, "three": 1}
+
+
+def test_a_shard_holds_every_input_row_once_in_order(tmp_path: Path):
+    folder = LocalRunner(tmp_path, CONFIG).run(ToImage(NoConfig()), RowSource()).folder
+    shard = pq.read_table(folder / "part-00000.parquet")
+    assert [row["id"] for row in shard["row"].to_pylist()] == ["f:0", "f:1", "f:2", "f:3"]
+    assert shard["reason"].to_pylist() == [None, None, None, "three"]
+
+
+def test_explode_gives_each_child_a_row_beside_its_parents():
+    stage = ToImage(NoConfig())
+    table = pa.table({"row": pa.array([ROWS[6], ROWS[3], ROWS[7]])})
+    shard = pack_results(stage, table, stage(table))
+    rows = explode(shard).to_pylist()
+    assert [(row["row"]["id"], row["image"]["given_prompt"]) for row in rows] == [
+        ("f:6", "t6"),
+        ("f:7", "t7"),
+        ("f:7", "t7b"),
+    ]
+
+
+def test_an_interrupted_run_goes_on_and_ends_identical(tmp_path: Path):
+    straight = LocalRunner(tmp_path / "a", CONFIG)
+    folder = straight.run(ToImage(NoConfig()), RowSource())
+    straight.run(CountSeen(NoConfig()), folder)
+    broken = LocalRunner(tmp_path / "b", CONFIG)
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(ToImage(NoConfig(), fail_at="t8"), RowSource())
+    second = ToImage(NoConfig())
+    folder = broken.run(second, RowSource())
+    assert second.num_rows == 2  # the two whole shards were not made again
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(CountSeen(NoConfig(), fail_at=7), folder)
+    broken.run(CountSeen(NoConfig()), folder)
+    assert read_files(tmp_path / "a") == read_files(tmp_path / "b")
+    assert len(read_files(tmp_path / "a")) == 6
+
+
+def test_a_finished_stage_is_not_run_again_and_another_setting_has_another_folder(tmp_path: Path):
+    runner = LocalRunner(tmp_path, CONFIG)
+    first = runner.run(ToImage(NoConfig()), RowSource())
+    again = ToImage(NoConfig())
+    assert runner.run(again, RowSource()).stats == first.stats
+    assert again.num_rows == 0
+    other = runner.run(ToImage(NoConfig(word="x")), RowSource())
+    assert other.folder != first.folder
+
+
+def test_a_stage_that_miscounts_stops_the_run():
+    class Short(ToImage):
+        def __call__(self, table: pa.Table) -> list[Result]:
+            return []
+
+    with pytest.raises(RuntimeError, match="gave 0 results for 1 rows"):
+        call_guarded(Short(NoConfig()), pa.table({"row": pa.array([ROWS[0]])}))
+
+
+def test_the_machines_trouble_is_not_the_rows(tmp_path: Path):
+    class Full(ToImage):
+        def __call__(self, table: pa.Table) -> list[Result]:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        LocalRunner(tmp_path, CONFIG).run(Full(NoConfig()), RowSource())
+
+
+def test_progress_is_told_of_every_shard(tmp_path: Path):
+    told = []
+    runner = LocalRunner(tmp_path, CONFIG, progress=lambda *args: told.append(args))
+    runner.run(ToImage(NoConfig()), RowSource())
+    assert told == [("to_image", 4, 10), ("to_image", 8, 10), ("to_image", 10, 10)]
