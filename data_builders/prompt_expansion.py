@@ -78,8 +78,12 @@ def export_tfds(pairs: Path, data_dir: Path, *, file_format: str) -> Path:
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
+    found = {
+        s for t in shards.iterate_shards(pairs, ["split"]) for s in t["split"].unique().to_pylist()
+    }
+    splits = [split for split in SPLITS if split in found]  # it refuses to write an empty one
 
-    class PromptExpansion(tfds.core.GeneratorBasedBuilder):
+    class PromptExpansion(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Pairs of a short query and a detailed prompt."""
 
         VERSION = tfds.core.Version(VERSION)
@@ -94,7 +98,7 @@ def export_tfds(pairs: Path, data_dir: Path, *, file_format: str) -> Path:
             )
 
         def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-            return {split: self._generate_examples(split) for split in SPLITS}
+            return {split: self._generate_examples(split) for split in splits}
 
         def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
             for table in shards.iterate_shards(pairs):

@@ -17,6 +17,7 @@ from data_builders.query_words import (
     AFTER_VERB,
     ARTICLES,
     BAD_ENDS,
+    BAD_STARTS,
     DETERMINERS,
     EMPTY_HEADS,
     NOT_ALONE,
@@ -63,6 +64,7 @@ class RuleQueryConfig:
 
 
 _STOPS = (",", ".", ";", ":", "!", "?")
+_SURNAME = "surname"  # stands for one where words are judged by their endings
 _TOKEN = re.compile(r"[^\W_]")
 _WORDS = re.compile(r"[^\W_]+")
 _DIFFUSION = (
@@ -165,7 +167,7 @@ def _is_break(words: list[str], i: int, *, stops: bool) -> bool:
     if word in PREPOSITIONS:
         return True
     if word in ("of", "&", "-", "+", "vs", "x"):
-        return word != "of"
+        return word != "of" and not (word == "&" and len(before) == 1)  # "d & d" is one name
     after = words[i + 1] if i + 1 < len(words) and not stops else ""
     if word in OTHER_BREAKS:
         return before not in ARTICLES
@@ -204,6 +206,21 @@ def _is_end(words: list[str], i: int) -> bool:
     return not (i < len(words) and words[i] == "of")
 
 
+def _is_surname(raw: list[str], i: int) -> bool:
+    """Tell whether word i has a verb's ending but is a name: "Ryan Gosling in a boat".
+
+    Not in "Numbers Flying in a race" or "the Earth Wanting to see": a first name is no plural and
+    follows no article.
+    """
+    if not 0 < i < len(raw) - 1 or not raw[i].endswith(("ed", "ing")):
+        return False
+    if raw[i].lower() in OTHER_BREAKS or not (raw[i].istitle() and raw[i + 1].islower()):
+        return False
+    first, before = raw[i - 1], raw[i - 2].lower() if i > 1 else ""
+    is_name = first.istitle() and first.isalpha() and not first.endswith("s")
+    return is_name and not ARTICLES.intersection((first.lower(), before))
+
+
 def _natural_ends(caption: str) -> list[tuple[str, bool]]:
     """List the caption's heads, shortest first: (text, whether it ends at a phrase).
 
@@ -213,7 +230,7 @@ def _natural_ends(caption: str) -> list[tuple[str, bool]]:
     """
     ends: list[tuple[str, bool]] = []
     raw = caption.split()[:40]
-    bare = [_bare(w) for w in raw]
+    bare = [_SURNAME if _is_surname(raw, i) else _bare(w) for i, w in enumerate(raw)]
     start = 0  # of the phrase the word stands in
     for i in range(1, len(raw) + 1):
         phrase_end = i == len(raw) or raw[i - 1].endswith(_STOPS)
@@ -226,11 +243,9 @@ def _natural_ends(caption: str) -> list[tuple[str, bool]]:
         if phrase_end and i < len(raw) and i - start > 1 and bare[i - 1] in ADJECTIVES:
             pass  # "a clear, starry night" has no end after "clear"
         elif _is_end(scope, i - start) and not _is_empty_head(head, start):
-            text = (
-                tidy_phrase(" ".join(raw[:i])).rstrip("\"'“‘( ")
-                if '"' not in caption
-                else " ".join(raw[:i])
-            )
+            text = " ".join(raw[:i])
+            if '"' not in caption:
+                text = tidy_phrase(text).rstrip("\"'“‘( ")
             ends.append((tidy_phrase(text), phrase_end))
         if phrase_end:
             start = i
@@ -282,15 +297,7 @@ def _short(marks: list[tuple[str, bool]], prompt: str, words: Range) -> str | No
 
 def _starts_well(text: str) -> bool:
     first = _bare(text.split()[0])
-    return first not in PREPOSITIONS and first not in (
-        "and",
-        "or",
-        "of",
-        "is",
-        "are",
-        "wearing",
-        "with",
-    )
+    return first not in PREPOSITIONS and first not in BAD_STARTS
 
 
 def _last_words(marks: list[tuple[str, bool]], prompt: str, words: Range) -> str | None:

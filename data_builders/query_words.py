@@ -75,6 +75,7 @@ BAD_ENDS = (
     his inside one says reads said saying says reading true same only next that this upside
     """)
 )
+BAD_STARTS = word_set("and or of is are wearing with")
 AFTER_VERB = DETERMINERS | PREPOSITIONS | word_set("out up down off away back together alone")
 ADJECTIVE_ENDS = ("ous", "ful", "less", "ish", "like", "istic", "ical", "esque", "able", "punk")
 

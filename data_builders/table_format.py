@@ -73,6 +73,7 @@ def read_cells(path: Path, kind: str, *, is_gzip: bool, names: Names) -> Iterato
 
 
 def split_suffix(path: Path) -> tuple[str, bool]:
+    """Return the suffix without .gz, and whether there is one: "A.CSV.gz" -> (".csv", True)."""
     name = path.name.lower()
     is_gzip = name.endswith(".gz")
     suffix = Path(name.removesuffix(".gz")).suffix
@@ -80,10 +81,17 @@ def split_suffix(path: Path) -> tuple[str, bool]:
 
 
 def file_stem(path: Path) -> str:
+    """Return the name without its suffixes: "my.set.csv.gz" -> "my.set"."""
     return Path(path.name[:-3]).stem if path.name.lower().endswith(".gz") else path.stem
 
 
 def check_file(path: Path, *, is_gzip: bool, is_text: bool) -> None:
+    """Check that a file is there and holds what its name says; a gzipped one is read to its end.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: a folder, an unknown suffix, not what the suffix says, UTF-16, or nothing in it.
+    """
     if path.is_dir():
         raise ValueError(f"{path} is a folder: expected a file of prompts; give a file inside it")
     if not path.exists():
@@ -296,6 +304,7 @@ def _to_list(column: pa.Array) -> list[object]:
 
 
 def is_text_type(kind: pa.DataType) -> bool:
+    """Tell whether a parquet column holds text: strings, bytes or nothing but nulls."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return any(

@@ -282,7 +282,7 @@ def _run_expand(args: argparse.Namespace) -> None:
     check_prefix(args.prefix)
     if args.n < 1:
         raise ValueError(f"-n: got {args.n}, expected 1 or more expansions a query")
-    queries = args.queries or [line.strip() for line in sys.stdin]
+    queries = args.queries or [line.strip() for line in sys.stdin if line.strip()]
     if not queries:
         raise ValueError("no query: expected QUERY arguments, or one query a line on stdin")
     from pe.engines.expander import T5Expander

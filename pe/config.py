@@ -138,7 +138,7 @@ def describe_configs(root: type) -> str:
 
 
 def _search_beside(file: Path) -> None:
-    """Let includes be found beside the file and in the folders above, whatever the working folder."""
+    """Let includes be found beside the file and in the folders above it."""
     for folder in list(file.resolve().parents)[:3]:
         if folder not in _SEARCHED:
             gin.add_config_file_search_path(str(folder))
@@ -231,10 +231,10 @@ def _read_with_includes(files: Sequence[str | Path]) -> Iterator[str]:
 
 def _explain(message: str, classes: dict[str, type]) -> str:
     """Turn gin's message into ours: one line, the nearest name, and the names there are."""
-    message = " ".join(message.replace("'pe.", "'").split())
+    message = " ".join(message.replace("'pe.", "'").replace("doesn't", "does not").split())
     unbound = re.search(r"No bindings specified for '(.+)/gin\.macro'", message)
     if unbound:
-        return f"macro {unbound[1]} is used (%{unbound[1]}) but not set; expected a line {unbound[1]} = ..."
+        return f"macro {unbound[1]} is used but not set; expected a line {unbound[1]} = ..."
     quoted = re.findall(r"'([^']+)'", message)
     wanted = ".".join(quoted[:2]) if quoted and quoted[0] in classes else "".join(quoted[:1])
     names = [f"{name}.{field}" for name, cls in classes.items() for field in _field_types(cls)]

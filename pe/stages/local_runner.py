@@ -2,8 +2,8 @@
 
 Each input shard gives one output shard with exactly one row per input row: the input columns,
 `reason` (null when kept) and `children` (the records made of the row). So kept + dropped = in can
-be asserted for every shard, a shard is whole or absent, and resuming is skipping the shards that are
-there.
+be asserted for every shard, a shard is whole or absent, and resuming is skipping the shards that
+are there.
 """
 
 import dataclasses

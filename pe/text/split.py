@@ -1,10 +1,10 @@
 """Split a person's prompt into what is shown, how it is shown, and switches meant for the program.
 
-Rules over phrases (`phrase.py`) and tables (`flavors.py`), once the switches and weights are out
-(`markup.py`); no model, no list of artists, English only. It knows
-no grammar: "by Someone" is an artist when no word of the name is an ordinary one. Leading media
-("oil painting of X", and also "portrait of X", "close-up of X") are flavors; "statue of X" and
-"logo of X" are content. Every scan is linear in the text.
+Rules over phrases (`phrase.py`) and tables (`flavors.py`), once switches and weights are out
+(`markup.py`); no model, no list of artists, English only. It knows no grammar: "by Someone" is an
+artist when no word of the name is an ordinary one. Leading media ("oil painting of X", and also
+"portrait of X", "close-up of X") are flavors; "statue of X" and "logo of X" are content. Every scan
+is linear in the text.
 """
 
 import dataclasses
@@ -42,9 +42,7 @@ _NAME_PARTICLES = tables.word_set("""
     van von der den de da di del della la le du dos el al st saint jr and artist artists painter
     photographer studio studios illustrator
     """)
-_DETERMINERS = tables.word_set("""
-    a an the his her their its my your our this that these those some
-    """)
+_DETERMINERS = tables.word_set("a an the his her their its my your our this that these those some")
 _FLAVOR_PHRASES = frozenset(p for table in tables.CATEGORIES.values() for p in table)
 _ALONE = frozenset(p for p in _FLAVOR_PHRASES if " " not in p)
 _MOOD_WORDS = frozenset(tables.MOOD)
@@ -60,9 +58,7 @@ _LEAD_KNOWN = (
         for word in p.split()
     )
 )
-_ENDING_NOUNS = tables.word_set("""
-    king ring wing building evening morning string spring thing being
-    """)
+_ENDING_NOUNS = tables.word_set("king ring wing building evening morning string spring thing being")
 
 _PHRASE_BREAK = re.compile(
     r"(?<!\d),|,(?! ?\d ?\d ?\d(?! ?\w))|[|;，、。]"

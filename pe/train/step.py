@@ -52,7 +52,7 @@ def make_train_step(
 
         grads, output = jax.grad(mean_loss, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        new = {**output.sums, "grad_norm": optax.global_norm(grads), "num_steps": jnp.float32(1)}
+        new = {**output.sums, "grad_norm": optax.tree.norm(grads), "num_steps": jnp.float32(1)}
         sums = {name: state.sums[name] + value for name, value in new.items()}
         params = optax.apply_updates(state.params, updates)
         loss = output.loss_sum / output.count

@@ -55,6 +55,9 @@ def test_abstract_only_where_a_rule_can_give_it_honestly(text, abstract):
             "group of sleepy geese",
         ),
         ("walter hale as a tin soldier in a toy shop", "walter hale"),
+        ("Walter Gosling in a boat full of red apples", "Walter Gosling"),
+        ("Walter Newsted as a tin soldier in a toy shop", "Walter Newsted"),
+        ("a d & d warrior in old brown leathers", "d & d warrior"),
     ],
 )
 def test_a_short_query_is_the_subject(text, short):

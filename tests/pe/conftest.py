@@ -1,21 +1,33 @@
-"""What the tests of model, data, training and decoding share: made-up pairs and one tiny run."""
+"""What the tests of model, data, training and decoding share: made-up pairs and one tiny run.
 
+XLA's optimisations are off: these tests compile much and compute little, and take half as long
+without them. JAX_DISABLE_MOST_OPTIMIZATIONS=0 puts them back on; every test passes either way.
+"""
+
+import os
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pyarrow as pa
 import pytest
+from flax import nnx
 
 from pe import shards
 from pe.data.features import LengthConfig
 from pe.data.pipeline import ArrowSource, DataConfig, load_pairs, write_arrow
 from pe.data.tokenizer import VocabularyConfig, train_vocabulary
-from pe.models.t5 import T5Config
+from pe.models.t5 import T5, T5Config
 from pe.records import Pair, arrow_schema
 from pe.train import run
 from pe.train.loop import LoopConfig
 from pe.train.optimizer import OptimizerConfig
 from pe.train.prefix_dropout import PrefixDropoutConfig
 from pe.train.run import TrainConfig
+
+if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
+    jax.config.update("jax_disable_most_optimizations", True)
 
 SUBJECTS = ("red fox", "old boat", "stone castle", "lonely dragon", "glass city", "paper moon")
 PLACES = ("in snow", "at sea", "under a storm", "on a hill", "in a forest", "by night", "at dawn")
@@ -140,3 +152,21 @@ def run_folder(tmp_path_factory, tiny_config, start_run):
 @pytest.fixture(scope="session")
 def trained(run_folder):
     return run.load_run(run_folder)
+
+
+@pytest.fixture(scope="session")
+def make_t5():
+    """Make (graph, parameters) of a T5 from numpy: the initialisers take seconds to compile."""
+
+    def make(config: T5Config, *, seed: int = 0):
+        graph, params = nnx.split(nnx.eval_shape(lambda: T5(config, rngs=nnx.Rngs(0))))
+        rng = np.random.default_rng(seed)
+
+        def draw(leaf):
+            values = rng.normal(size=leaf.shape)
+            values = values / leaf.shape[0] ** 0.5 if len(leaf.shape) == 2 else 1.0 + 0.1 * values
+            return jnp.asarray(values, leaf.dtype)
+
+        return graph, jax.tree.map(draw, params)
+
+    return make

@@ -1,0 +1,90 @@
+"""Learning-rate schedules by hand values; optimisers by their first step."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pe.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
+
+
+def rates(steps, *, num_steps=100, **settings):
+    schedule = make_schedule(OptimizerConfig(learning_rate=0.5, **settings), num_steps=num_steps)
+    return [float(schedule(step)) for step in steps]
+
+
+def test_constant_stays_at_the_peak():
+    assert rates((0, 1, 10_000)) == [0.5, 0.5, 0.5]
+
+
+def test_warm_up_is_linear_from_zero_and_ends_at_the_peak():
+    got = rates((0, 1, 2, 4, 5), warmup_steps=4)
+    np.testing.assert_allclose(got, [0.0, 0.125, 0.25, 0.5, 0.5])
+
+
+def test_rsqrt_falls_with_the_root_of_the_step():
+    # peak * sqrt(warm-up / step): a half at four times the warm-up, a third at nine times
+    got = rates((4, 16, 36), schedule="rsqrt", warmup_steps=4)
+    np.testing.assert_allclose(got, [0.5, 0.25, 0.5 / 3], rtol=1e-6)
+
+
+def test_rsqrt_without_warm_up_starts_at_the_peak():
+    got = rates((0, 3, 8), schedule="rsqrt")
+    np.testing.assert_allclose(got, [0.5, 0.25, 0.5 / 3], rtol=1e-6)
+
+
+def test_cosine_goes_through_the_middle_to_its_final_share():
+    got = rates(
+        (10, 60, 110, 500), schedule="cosine", warmup_steps=10, num_steps=110, final_frac=0.2
+    )
+    np.testing.assert_allclose(got, [0.5, 0.3, 0.1, 0.1], rtol=1e-6)
+
+
+def test_adamw_moves_by_the_learning_rate_at_first():
+    config = OptimizerConfig(name="adamw", learning_rate=0.1, clip_norm=None)
+    optimizer = make_optimizer(config, num_steps=10)
+    params = {"w": jnp.array([1.0, -2.0])}
+    updates, _ = optimizer.update({"w": jnp.array([3.0, -0.01])}, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["w"], [-0.1, 0.1], rtol=1e-4)
+
+
+def test_adamw_decays_weights_only_when_asked_to():
+    config = OptimizerConfig(name="adamw", learning_rate=0.1, weight_decay=0.5, clip_norm=None)
+    optimizer = make_optimizer(config, num_steps=10)
+    params = {"w": jnp.array([2.0])}
+    updates, _ = optimizer.update({"w": jnp.array([0.0])}, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["w"], [-0.1 * 0.5 * 2.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "sign"), [("adafactor", -1), ("adamw", -1)])
+def test_every_optimizer_goes_down_the_gradient(name, sign):
+    config = OptimizerConfig(name=name, learning_rate=0.1)
+    optimizer = make_optimizer(config, num_steps=10)
+    params = {"w": jnp.array([1.0, 1.0])}
+    updates, _ = optimizer.update({"w": jnp.array([0.5, -0.5])}, optimizer.init(params), params)
+    assert np.sign(updates["w"]).tolist() == [sign, -sign]
+
+
+def test_gradients_are_clipped_by_their_common_norm():
+    # rescaling leaves AdamW's first step as it is, so the second moment tells: (4, 3) / 5 squared
+    optimizer = make_optimizer(
+        OptimizerConfig(name="adamw", clip_norm=1.0, beta2=0.0), num_steps=10
+    )
+    params = {"a": jnp.array([1.0]), "b": jnp.array([1.0])}
+    grads = {"a": jnp.array([40.0]), "b": jnp.array([30.0])}
+    _, (_, (moments, *_)) = optimizer.update(grads, optimizer.init(params), params)
+    np.testing.assert_allclose([moments.nu["a"][0], moments.nu["b"][0]], [0.64, 0.36], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "sgd"),
+        ("schedule", "linear"),
+        ("learning_rate", 0.0),
+        ("warmup_steps", -1),
+        ("clip_norm", 0.0),
+    ],
+)
+def test_a_setting_out_of_range_is_named_with_its_value(field, value):
+    with pytest.raises(ValueError, match=rf"OptimizerConfig\.{field}: got .*{value}.*expected"):
+        OptimizerConfig(**{field: value})
