@@ -310,8 +310,8 @@ def _add_score(commands: Any, with_help: bool) -> None:
         commands,
         "score",
         _run_score,
-        "Nats per target token of a model over {query, prompt, prefix?} rows, beside the same with "
-        "the query blanked and a unigram of the training targets.",
+        "Nats per target token of a model over {query, prompt, prefix?} rows; beside it the same "
+        "with the input masked (blanked), with an empty input, and a unigram of the training set.",
         "",
     )
     command.add_argument("--model", required=True, metavar="RUN", help="the --out of pe train")
@@ -330,7 +330,7 @@ def _run_score(args: argparse.Namespace) -> None:
     from pe.train.run import load_run
 
     run = Path(args.model)
-    scores = score_model(load_run(run), pairs, unigram=run)
+    scores = score_model(load_run(run), pairs, run=run)
     asked = scores["query"]
     groups = {"total": list(range(len(pairs))), **rows_by(pairs, "kind")}
     table = {

@@ -78,8 +78,11 @@ def load_vocabulary(path: str | Path) -> Vocabulary:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"vocabulary {str(path)!r} not found; expected a SentencePiece model file")
+    model_bytes = path.read_bytes()
+    if not model_bytes:  # sentencepiece takes nothing for a model of no pieces
+        raise ValueError(f"{path} is no SentencePiece model: it is empty")
     try:
-        return Vocabulary(path.read_bytes())
+        return Vocabulary(model_bytes)
     except RuntimeError as error:
         raise ValueError(f"{path} is no SentencePiece model: {error}") from error
 

@@ -37,20 +37,31 @@ class RowScores:
 
 
 def score_pairs(
-    score: Score, params: nnx.State, pairs: Pairs, vocabulary: Vocabulary, lengths: LengthConfig
+    score: Score,
+    params: nnx.State,
+    pairs: Pairs,
+    vocabulary: Vocabulary,
+    lengths: LengthConfig,
+    *,
+    is_blanked: bool = False,
 ) -> RowScores:
-    """Score pairs of `query`, `prompt` and, where the model should see one, `prefix`."""
+    """Score pairs of `query`, `prompt` and, where the model should see one, `prefix`.
+
+    Blanked, every input token is masked as padding: the decoder has only what it wrote so far.
+    """
     examples = [encode_pair({"prefix": "", **pair}, vocabulary, lengths) for pair in pairs]
     nats, num_tokens = np.zeros(len(pairs)), np.zeros(len(pairs))
     for numbers, batch in pad_batches(examples, batch_rows=BATCH_ROWS):
+        if is_blanked:
+            batch["inputs_segment_ids"] = np.zeros_like(batch["inputs_segment_ids"])
         row_nats, row_tokens = score(params, batch_to_device(batch))
         nats[numbers] = np.asarray(row_nats)[: len(numbers)]
         num_tokens[numbers] = np.asarray(row_tokens)[: len(numbers)]
     return RowScores(nats, num_tokens)
 
 
-def blank_queries(pairs: Pairs) -> list[dict[str, Any]]:
-    """Return the pairs with nothing to go by: no query and no prefix."""
+def empty_queries(pairs: Pairs) -> list[dict[str, Any]]:
+    """Return the pairs with an empty query and no prefix: the input is the end token alone."""
     return [{**pair, "query": "", "prefix": ""} for pair in pairs]
 
 
@@ -75,45 +86,55 @@ def rows_by(pairs: Pairs, field: str) -> dict[str, list[int]]:
     return dict(sorted(groups.items()))
 
 
-def score_model(
-    model: TrainedModel, pairs: Pairs, *, unigram: Path | None = None
+def score_arms(
+    score: Score, params: nnx.State, pairs: Pairs, vocabulary: Vocabulary, lengths: LengthConfig
 ) -> dict[str, RowScores]:
-    """Score pairs as they are ("query"), "blanked", and, given a run folder, by its "unigram"."""
-    score = make_row_scorer(model.graph)
-    lengths = model.config.data.lengths
-    scores = {
-        "query": score_pairs(score, model.params, pairs, model.vocabulary, lengths),
-        "blanked": score_pairs(
-            score, model.params, blank_queries(pairs), model.vocabulary, lengths
-        ),
+    """Score pairs as they are ("query"), with the input masked ("blanked") and with none ("empty").
+
+    An empty input the model can take for a vague query; a blanked one leaves it nothing to read.
+    """
+
+    def run(rows: Pairs, *, is_blanked: bool = False) -> RowScores:
+        return score_pairs(score, params, rows, vocabulary, lengths, is_blanked=is_blanked)
+
+    return {
+        "query": run(pairs),
+        "blanked": run(pairs, is_blanked=True),
+        "empty": run(empty_queries(pairs)),
     }
-    if unigram is not None:
-        counts = np.load(unigram / UNIGRAM_FILE)
-        scores["unigram"] = score_unigram(counts, pairs, model.vocabulary, lengths)
-    return scores
+
+
+def score_model(model: TrainedModel, pairs: Pairs, *, run: Path) -> dict[str, RowScores]:
+    """Score pairs by the arms of a model, beside the unigram counts of its run folder."""
+    lengths = model.config.data.lengths
+    score = make_row_scorer(model.graph)
+    counts = np.load(run / UNIGRAM_FILE)
+    return {
+        **score_arms(score, model.params, pairs, model.vocabulary, lengths),
+        "unigram": score_unigram(counts, pairs, model.vocabulary, lengths),
+    }
 
 
 def make_validation(
     data: Path, config: TrainConfig
 ) -> Callable[[nnx.GraphDef, Vocabulary], dict[str, Callable[[Any], dict[str, float]]]]:
-    """Make what `train` calls for its evaluators: the loss with and without prefix, and blanked."""
+    """Make what `train` calls for its evaluators: nats per token of each arm, on validation pairs.
+
+    `no_prefix` beside the arms: what the model makes of the query alone.
+    """
     table = load_pairs(data, split="validation")
-    step = max(1, len(table) // config.loop.num_eval_pairs)
-    pairs = table.take(list(range(0, len(table), step))).to_pylist()[: config.loop.num_eval_pairs]
+    num_pairs = min(config.loop.num_eval_pairs, len(table))
+    pairs = table.take([i * len(table) // num_pairs for i in range(num_pairs)]).to_pylist()
+    plain = [{**pair, "prefix": ""} for pair in pairs]
 
     def make(graph: nnx.GraphDef, vocabulary: Vocabulary) -> dict[str, Any]:
         score = make_row_scorer(graph)
         lengths = config.data.lengths
-        plain = [{**pair, "prefix": ""} for pair in pairs]
-        arms = {"prefix": pairs, "no_prefix": plain, "blanked": blank_queries(pairs)}
 
         def evaluate(params: nnx.State) -> dict[str, float]:
-            return {
-                f"nats_per_token_{arm}": score_pairs(
-                    score, params, rows, vocabulary, lengths
-                ).per_token()
-                for arm, rows in arms.items()
-            }
+            arms = score_arms(score, params, pairs, vocabulary, lengths)
+            arms["no_prefix"] = score_pairs(score, params, plain, vocabulary, lengths)
+            return {f"nats_per_token_{arm}": scores.per_token() for arm, scores in arms.items()}
 
         return {"validation": evaluate}
 

@@ -39,10 +39,9 @@ class LoopConfig:
         for name in ("num_steps", "log_every_steps", "eval_every_steps", "save_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"LoopConfig.{name}: got {getattr(self, name)}, expected >= 1")
-        if self.keep_checkpoints < 1:
-            raise ValueError(
-                f"LoopConfig.keep_checkpoints: got {self.keep_checkpoints}, expected >= 1"
-            )
+        for name in ("num_eval_pairs", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"LoopConfig.{name}: got {getattr(self, name)}, expected >= 1")
 
 
 @runtime_checkable
@@ -84,7 +83,8 @@ def train_loop(
         batches.set_state(place)
     writer = make_writer(latest or 0)
     watched: list[tuple[int, jax.Array, Any]] = []  # since the last log: step, loss, batch
-    begin, start = time.perf_counter(), latest or 0
+    start = latest or 0
+    logged, since = start, time.perf_counter()
     try:
         for step in range(start + 1, config.num_steps + 1):
             batch = next(batches)
@@ -94,17 +94,19 @@ def train_loop(
             if is_last or step % config.log_every_steps == 0:
                 check_finite(watched, describe_batch)
                 watched.clear()
-                secs = (time.perf_counter() - begin) / (step - start)
+                secs = (time.perf_counter() - since) / (step - logged)
                 metrics = mean_metrics(state, secs_per_step=secs)
                 state = clear_sums(state)
                 writer.write(step, metrics)
                 console(step, metrics)
+                logged, since = step, time.perf_counter()
             if is_last or step % config.eval_every_steps == 0:
                 for name, evaluate in evaluators.items():
                     values = {f"{name}/{k}": v for k, v in evaluate(state.params).items()}
                     writer.write(step, values)
                     console(step, values)
             if is_last or step % config.save_every_steps == 0:
+                check_finite(watched, describe_batch)  # no checkpoint of a broken model
                 checkpoints.save(step, state, batches.get_state())
     finally:
         writer.close()

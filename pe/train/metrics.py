@@ -28,7 +28,7 @@ class MetricWriter:
         self._events.close()
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
+def read_metrics(path: Path) -> list[dict[str, int | float]]:
     """Read metrics.jsonl; a line torn by a kill is left out."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():

@@ -167,7 +167,7 @@ def make_model(config: TrainConfig) -> tuple[nnx.GraphDef, nnx.State]:
 
 def batch_ids(source: ArrowSource, batch: dict[str, Any]) -> list[str]:
     """Return the ids of the pairs in a packed batch."""
-    return source.ids([row - 1 for row in batch["rows"].reshape(-1) if row > 0])
+    return source.ids([int(row) - 1 for row in batch["rows"].reshape(-1) if row > 0])
 
 
 def describe_run(data: Path, config: TrainConfig) -> dict[str, Any]:

@@ -26,13 +26,15 @@ class LossOutput:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """All that a checkpoint holds of training. `sums` is what has gathered since the last log
-    line."""
+    """All that a checkpoint holds of training: `step` [], `sums` gathered since the last log line.
 
-    step: Int[Array, ""]
+    Restoring and sharding put other things than arrays in its places, so nothing here is typed.
+    """
+
+    step: Any
     params: Any
     opt_state: Any
-    sums: dict[str, Float[Array, ""]]
+    sums: dict[str, Any]
 
 
 def make_train_step(

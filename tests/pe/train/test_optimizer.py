@@ -55,13 +55,13 @@ def test_adamw_decays_weights_only_when_asked_to():
     np.testing.assert_allclose(updates["w"], [-0.1 * 0.5 * 2.0], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "sign"), [("adafactor", -1), ("adamw", -1)])
-def test_every_optimizer_goes_down_the_gradient(name, sign):
+@pytest.mark.parametrize("name", ["adafactor", "adamw"])
+def test_every_optimizer_goes_down_the_gradient(name):
     config = OptimizerConfig(name=name, learning_rate=0.1)
     optimizer = make_optimizer(config, num_steps=10)
     params = {"w": jnp.array([1.0, 1.0])}
     updates, _ = optimizer.update({"w": jnp.array([0.5, -0.5])}, optimizer.init(params), params)
-    assert np.sign(updates["w"]).tolist() == [sign, -sign]
+    assert np.sign(updates["w"]).tolist() == [-1, 1]
 
 
 def test_gradients_are_clipped_by_their_common_norm():
