@@ -1,6 +1,9 @@
 """From a table of prompts to expansions, by the commands a person types."""
 
+import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,8 +75,6 @@ def test_expand_prints_json_that_is_the_same_for_the_same_seed(
 def test_expand_reads_queries_from_stdin_and_prints_a_table(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    import io
-
     monkeypatch.setattr("sys.stdin", io.StringIO("a red fox\n\na lighthouse\n"))
     assert cli.main(["expand", "--model", str(folder / "run"), "-n", "1", "--max_tokens", "8"]) == 0
     text = capsys.readouterr().out
@@ -157,3 +158,39 @@ def test_no_space_left_is_said_plainly(
     prompts.write_text("a red fox in the snow\n")
     assert cli.main(["build", str(prompts), "--out", str(tmp_path / "out")]) == 1
     assert "no space left on the device" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_build_killed_in_three_stages_ends_as_if_it_had_not_been(tmp_path: Path):
+    prompts = str(ROOT / "data_builders" / "demo_prompts.txt")
+    command = [
+        "kill_build.py",
+        prompts,
+        "--out",
+        str(tmp_path),
+        "--",
+        "--gin.RunnerConfig.shard_rows=50",
+    ]
+    assert "0 differ" in run_tool(*command)
+
+
+@pytest.mark.slow
+def test_training_killed_twice_ends_bit_for_bit_as_if_it_had_not_been(folder: Path, tmp_path: Path):
+    gin_file = str(ROOT / "gin" / "runs" / "demo.gin")
+    flags = [
+        "--gin_file",
+        gin_file,
+        *SMALL,
+        "--gin.STEPS=400",
+        "--gin.LoopConfig.save_every_steps=20",
+    ]
+    data = str(folder / "data")
+    output = run_tool("kill_train.py", "--data", data, "--out", str(tmp_path), "--", *flags)
+    assert "every logged loss and every parameter is bit-identical" in output
+
+
+def run_tool(name: str, *arguments: str) -> str:
+    command = [sys.executable, str(ROOT / "tools" / name), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

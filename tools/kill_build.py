@@ -25,13 +25,13 @@ def main() -> int:
     parser.add_argument("source", help="a prompt table")
     parser.add_argument("--out", type=Path, required=True, help="a folder for both builds")
     parser.add_argument("--stages", default="invert_given,queries,pair", help="where to kill")
-    parser.add_argument("flags", nargs="*", help="further flags of pe build, after --")
-    args = parser.parse_args()
+    cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    args, flags = parser.parse_args(sys.argv[1:cut]), sys.argv[cut + 1 :]
     for stage in args.stages.split(","):
-        command = build_command(args.source, args.out / "killed", args.flags)
+        command = build_command(args.source, args.out / "killed", flags)
         print(kill_in_stage(command, args.out / "killed", stage), flush=True)
     for name in ("killed", "straight"):
-        subprocess.run(build_command(args.source, args.out / name, args.flags), check=True)
+        subprocess.run(build_command(args.source, args.out / name, flags), check=True)
     killed, straight = hash_dataset(args.out / "killed"), hash_dataset(args.out / "straight")
     differing = sorted(
         n for n in killed.keys() | straight.keys() if killed.get(n) != straight.get(n)
