@@ -31,11 +31,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="a folder for both runs")
     parser.add_argument("--kills", type=int, default=2, help="how often to kill")
     parser.add_argument("--seed", type=int, default=0, help="of the random times")
-    parser.add_argument(
-        "flags", nargs="*", metavar="-- FLAGS", help="further flags of pe train, after --"
-    )
-    own, _, flags = " \0".join(sys.argv[1:]).partition(" \0-- \0")
-    args = parser.parse_args([arg for arg in own.split(" \0") if arg])
+    cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    args, flags = parser.parse_args(sys.argv[1:cut]), sys.argv[cut + 1 :]
     rng = random.Random(args.seed)
     killed = command(args.data, args.out / "killed", flags)
     for _ in range(args.kills):
@@ -53,7 +50,7 @@ def command(data: str, out: Path, flags: list[str]) -> list[str]:
 
 
 def kill_training(args: list[str], out: Path, rng: random.Random) -> str:
-    """Start training, wait for a checkpoint newer than those there were, and kill it a bit later."""
+    """Start training, wait for a new checkpoint, and kill it a bit later."""
     before = list_checkpoints(out)
     process = subprocess.Popen(args, stderr=subprocess.DEVNULL)
     while list_checkpoints(out) <= before and process.poll() is None:

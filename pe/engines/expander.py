@@ -1,5 +1,6 @@
 """Expanders: query in, N different prompts out. The protocol, and the trained T5."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -70,6 +71,7 @@ class T5Expander:
         if n < 1:
             raise ValueError(f"n: got {n}, expected 1 or more expansions a query")
         check_prefix(prefix)
+        queries = [" ".join(query.split()) for query in queries]
         rows = [self._encode(query, prefix) for query in queries]
         results: list[list[Expansion]] = []
         for start in range(0, len(rows), BATCH_QUERIES):
@@ -78,10 +80,9 @@ class T5Expander:
         return results
 
     def _encode(self, query: str, prefix: str) -> np.ndarray:
-        if not query.strip():
+        if not query:
             raise ValueError("the query is empty; expected a few words to expand")
         longest = self.model.config.data.lengths.inputs
-        query = " ".join(query.split())
         ids, _ = encode_input(query, prefix, self.model.vocabulary, max_length=10**9)
         if len(ids) > longest:
             raise ValueError(
@@ -106,7 +107,8 @@ class T5Expander:
             if not waiting:
                 break
             ks = range(attempt * n, (attempt + 1) * n)
-            drawn = self._draw([rows[i] for i in waiting], ks, seed, sampling)
+            seeds = [request_seed(seed, prefix, queries[i]) for i in waiting]
+            drawn = self._draw([rows[i] for i in waiting], ks, seeds, sampling)
             for i, samples in zip(waiting, drawn, strict=True):
                 for text, logprob, num_tokens in samples:
                     expansion = Expansion(
@@ -125,12 +127,18 @@ class T5Expander:
         return [[*texts.values(), *rest[: n - len(texts)]] for texts, rest in filled]
 
     def _draw(
-        self, rows: Sequence[np.ndarray], ks: range, seed: int, sampling: SamplingConfig
+        self,
+        rows: Sequence[np.ndarray],
+        ks: range,
+        seeds: Sequence[int],
+        sampling: SamplingConfig,
     ) -> list[list[tuple[str, float, int]]]:
         length = -(-max(len(row) for row in rows) // 16) * 16
         num_rows = 1 if len(rows) == 1 else BATCH_QUERIES  # two shapes, each compiled once
         inputs = np.full((num_rows, length), PAD_ID, np.int32)
         segments = np.zeros((num_rows, length), np.int32)
+        row_seeds = np.zeros(num_rows, np.int32)
+        row_seeds[: len(rows)] = seeds
         for i, row in enumerate(rows):
             inputs[i, : len(row)] = row
             segments[i, : len(row)] = 1
@@ -138,7 +146,7 @@ class T5Expander:
             self.model.params,
             inputs,
             segments,
-            sample_keys(jnp.full((num_rows,), seed), jnp.asarray(ks)),
+            sample_keys(jnp.asarray(row_seeds), jnp.asarray(ks)),
             self._banned,
             jnp.float32(sampling.temperature),
             None if sampling.top_p is None else jnp.float32(sampling.top_p),
@@ -156,6 +164,12 @@ class T5Expander:
         if EOS_ID not in ids:
             text = cut_at_phrase(text)
         return text, logprob, int(np.sum(ids != PAD_ID))
+
+
+def request_seed(seed: int, prefix: str, query: str) -> int:
+    """Return a 31-bit seed of a request, so that two queries do not draw by the same noise."""
+    digest = hashlib.blake2b(f"{seed}\0{prefix}\0{query}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little") & 0x7FFFFFFF
 
 
 def cut_at_phrase(text: str) -> str:

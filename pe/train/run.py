@@ -28,6 +28,7 @@ from pe.data.features import encode_target
 from pe.data.pipeline import ArrowSource, DataConfig, load_pairs, make_train_batches, write_arrow
 from pe.data.tokenizer import Vocabulary, VocabularyConfig, load_vocabulary, train_vocabulary
 from pe.models.t5 import T5, T5Config
+from pe.records import content_hash
 from pe.train.checkpoints import Checkpoints
 from pe.train.loop import Console, Evaluator, LoopConfig, train_loop
 from pe.train.loss import LossConfig
@@ -117,14 +118,21 @@ def prepare_run(
 ) -> tuple[ArrowSource, Vocabulary]:
     """Lay out a run folder, or check that the one that is there belongs to this config."""
     settings = operative_config(config)
+    pairs = load_pairs(data, split="train", half=config.data.half)
+    description = describe_run(data, pairs, config)
     if (out / RUN_FILE).is_file():
+        old = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
         if (out / "config.gin").read_text(encoding="utf-8") != settings:
             raise ValueError(
                 f"{out} holds a run with other settings (see {out / 'config.gin'}); "
                 "choose another --out, or give the same settings to go on"
             )
+        if old["data_key"] != description["data_key"]:
+            raise ValueError(
+                f"{out} holds a run on other pairs (those of {old['data']}); "
+                "choose another --out, or give the same --data to go on"
+            )
         return ArrowSource(out / "data" / "train.arrow"), load_vocabulary(out / VOCABULARY_FILE)
-    pairs = load_pairs(data, split="train", half=config.data.half)
     if config.vocabulary.path is not None:
         vocabulary = load_vocabulary(config.vocabulary.path)
     else:
@@ -140,7 +148,7 @@ def prepare_run(
     vocabulary.save(out / VOCABULARY_FILE)
     np.save(out / UNIGRAM_FILE, count_pieces(pairs, vocabulary, config))
     shards.write_text(out / "config.gin", settings)
-    shards.write_json(out / RUN_FILE, describe_run(data, config))
+    shards.write_json(out / RUN_FILE, description)
     return ArrowSource(out / "data" / "train.arrow"), vocabulary
 
 
@@ -161,8 +169,13 @@ def count_pieces(
 
 
 def make_model(config: TrainConfig) -> tuple[nnx.GraphDef, nnx.State]:
-    """Make the network and its first parameters."""
-    return nnx.split(T5(config.model, rngs=nnx.Rngs(config.loop.seed)))
+    """Make the network and its first parameters, compiled as one program."""
+
+    def init() -> nnx.State:
+        return nnx.state(T5(config.model, rngs=nnx.Rngs(config.loop.seed)))
+
+    graph = nnx.graphdef(nnx.eval_shape(lambda: T5(config.model, rngs=nnx.Rngs(0))))
+    return graph, jax.jit(init)()
 
 
 def batch_ids(source: ArrowSource, batch: dict[str, Any]) -> list[str]:
@@ -170,11 +183,12 @@ def batch_ids(source: ArrowSource, batch: dict[str, Any]) -> list[str]:
     return source.ids([int(row) - 1 for row in batch["rows"].reshape(-1) if row > 0])
 
 
-def describe_run(data: Path, config: TrainConfig) -> dict[str, Any]:
+def describe_run(data: Path, pairs: pa.Table, config: TrainConfig) -> dict[str, Any]:
     """Return what run.json holds."""
     return {
         "config": config_to_dict(config),
         "data": str(data),
+        "data_key": content_hash(*pairs["id"].to_pylist()),
         "git_revision": git_revision(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
@@ -205,11 +219,13 @@ def load_run(folder: Path) -> TrainedModel:
     graph, params = make_model(config)
     optimizer = make_optimizer(config.optimizer, num_steps=config.loop.num_steps)
     checkpoints = Checkpoints(folder / "checkpoints", keep=config.loop.keep_checkpoints)
-    step = checkpoints.latest_step()
-    if step is None:
-        raise ValueError(f"{folder} holds no checkpoint yet; let pe train reach its first save")
-    state, _ = checkpoints.restore(step, init_state(params, optimizer, SUM_NAMES))
-    checkpoints.close()
+    try:
+        step = checkpoints.latest_step()
+        if step is None:
+            raise ValueError(f"{folder} holds no checkpoint yet; let pe train reach its first save")
+        state, _ = checkpoints.restore(step, init_state(params, optimizer, SUM_NAMES))
+    finally:
+        checkpoints.close()
     return TrainedModel(
         name=f"{folder.name}@{step}",
         graph=graph,

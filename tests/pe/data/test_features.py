@@ -62,7 +62,9 @@ def test_a_query_that_is_too_long_is_cut_before_its_end_token(words):
     assert num_prefix == 1
 
 
-@pytest.mark.parametrize(("num_words", "length", "ends"), [(3, 4, True), (4, 4, False), (9, 4, False)])
+@pytest.mark.parametrize(
+    ("num_words", "length", "ends"), [(3, 4, True), (4, 4, False), (9, 4, False)]
+)
 def test_a_target_that_is_too_long_is_cut_and_has_no_end_token(words, num_words, length, ends):
     ids = encode_target("heart " * num_words, words, max_length=4)
     assert len(ids) == length

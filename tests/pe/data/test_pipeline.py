@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pytest
-from flax import nnx
 
 from pe.data.features import LengthConfig, encode_pair
 from pe.data.pipeline import (
@@ -146,9 +145,7 @@ def test_the_loss_of_a_packed_batch_is_that_of_its_pairs_alone(
         prefix_dropout=PrefixDropoutConfig(start_rate=0.0, end_rate=0.0),
         num_steps=1,
     )
-    packed = jax.jit(loss_fn)(
-        params, batch_to_device(batches[0]), jnp.int32(0), jax.random.key(0)
-    )
+    packed = jax.jit(loss_fn)(params, batch_to_device(batches[0]), jnp.int32(0), jax.random.key(0))
     numbers = [number for number, *_ in segments_of(batches[0])]
     examples = [encode_pair(train_pairs[i], vocabulary, CONFIG.lengths) for i in numbers]
     score, nats, num_tokens = make_row_scorer(graph), 0.0, 0.0
@@ -170,9 +167,7 @@ def test_prefixes_of_a_packed_batch_drop_as_in_pairs_without_prefix(
         prefix_dropout=PrefixDropoutConfig(start_rate=1.0, end_rate=1.0),
         num_steps=1,
     )
-    packed = jax.jit(loss_fn)(
-        params, batch_to_device(batches[0]), jnp.int32(0), jax.random.key(0)
-    )
+    packed = jax.jit(loss_fn)(params, batch_to_device(batches[0]), jnp.int32(0), jax.random.key(0))
     numbers = [number for number, *_ in segments_of(batches[0])]
     plain = [{**train_pairs[i], "prefix": ""} for i in numbers]
     examples = [encode_pair(pair, vocabulary, CONFIG.lengths) for pair in plain]
@@ -230,7 +225,7 @@ def test_pairs_are_chosen_by_split_and_half(dataset):
 
 
 def test_a_split_that_holds_nothing_is_named(dataset):
-    with pytest.raises(ValueError, match="holds no pair of split 'test'$"):
+    with pytest.raises(ValueError, match=r"holds no pair of split 'test'$"):
         load_pairs(dataset, split="test")
     with pytest.raises(ValueError, match="holds no pair of split 'validation', half 'base'"):
         load_pairs(dataset, split="validation", half="base")

@@ -101,7 +101,9 @@ def test_a_vocabulary_with_other_control_ids_is_refused(tmp_path):
     )
     path = tmp_path / "llama.model"
     path.write_bytes(model.getvalue())
-    with pytest.raises(ValueError, match=r"pad, eos, unk = \(-1, 2, 0\), expected T5's \(0, 1, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"pad, eos, unk = \(-1, 2, 0\), expected T5's \(0, 1, 2\)"
+    ):
         load_vocabulary(path)
     with pytest.raises(ValueError, match="train it with these ids"):
         Vocabulary(model.getvalue())

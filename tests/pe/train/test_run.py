@@ -49,7 +49,13 @@ def stopped_folder(tmp_path_factory, tiny_config, start_run):
 @pytest.fixture(scope="module")
 def resumed_folder(stopped_folder, tiny_config, start_run):
     """The stopped run, gone on with by new objects to its end."""
-    assert [row["step"] for row in read_metrics(stopped_folder / "metrics.jsonl")] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in read_metrics(stopped_folder / "metrics.jsonl")] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
     start_run(stopped_folder, tiny_config)
     return stopped_folder
 
@@ -163,11 +169,11 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_vocabulary_larger_than_the_model_is_refused(
-    tmp_path, tiny_config, dataset, vocabulary
-):
+def test_a_vocabulary_larger_than_the_model_is_refused(tmp_path, tiny_config, dataset, vocabulary):
     small = dataclasses.replace(tiny_config.model, vocab_size=100)
-    with pytest.raises(ValueError, match=r"VocabularyConfig\.size \(400\) is larger than .*\(100\)"):
+    with pytest.raises(
+        ValueError, match=r"VocabularyConfig\.size \(400\) is larger than .*\(100\)"
+    ):
         dataclasses.replace(tiny_config, model=small)
     path = tmp_path / "given.model"
     vocabulary.save(path)
