@@ -17,7 +17,7 @@ export DO_NOT_TRACK = 1
 demo: $(VENV)/.installed
 	$(VENV)/bin/pe build data_builders/demo_prompts.txt --out $(DEMO)/data
 	$(VENV)/bin/pe train --gin_file gin/runs/demo.gin --data $(DEMO)/data --out $(DEMO)/run
-	$(VENV)/bin/pe expand "a red fox" "lighthouse" "loneliness" "city street at night" \
+	$(VENV)/bin/pe expand "a red fox" "a white lighthouse" "an old railway station" "undying love" \
 	  --model $(DEMO)/run -n 4
 
 test: $(VENV)/.installed-test
