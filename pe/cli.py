@@ -34,16 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except FloatingPointError as error:
         return _fail(args.command, str(error), 1)
-    except (ValueError, TypeError, FileNotFoundError) as error:
-        return _fail(args.command, str(error), 2)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+    except (ValueError, TypeError, OSError) as error:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             message = (
-                f"no space left on the device ({error}); what is finished is kept: "
-                "free some space and run the same command again"
+                "no space left on the device; what is finished is kept: free some space and run "
+                f"the same command again ({error})"
             )
             return _fail(args.command, message, 1)
-        return _fail(args.command, str(error), 1)
+        is_machine = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        return _fail(args.command, str(error), 1 if is_machine else 2)
 
 
 def _fail(command: str, message: str, status: int) -> int:
@@ -399,7 +399,7 @@ def _quiet_libraries() -> None:
     """Keep the libraries' own notes (devices, checkpoints) off a person's screen."""
     import logging
 
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # what matters is raised
     logging.getLogger("jax").setLevel(logging.ERROR)
 
 

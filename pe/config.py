@@ -13,6 +13,7 @@ import dataclasses
 import difflib
 import importlib.util  # noqa: F401  gin 0.5 uses it without importing it
 import json
+import logging
 import re
 import types
 import typing
@@ -34,7 +35,7 @@ def _snapshot_hook(config: dict[tuple[str, str], dict[str, Any]]) -> None:
 
 gin.register_finalize_hook(_snapshot_hook)
 _REGISTERED: set[type] = set()
-_SEARCHED: set[Path] = set()
+_SEARCHED: set[Path] = {Path()}
 _MACRO_USE = re.compile(r"%([A-Za-z_][\w./]*)")
 _INCLUDE = re.compile(r"^\s*include\s+['\"]([^'\"]+)['\"]", re.MULTILINE)
 
@@ -62,14 +63,17 @@ def load_config(root: type[C], files: Sequence[str | Path] = (), bindings: Seque
     for file in files:
         if not Path(file).is_file():
             raise ValueError(f"gin file {str(file)!r} not found; expected a path to a .gin file")
-        _search_beside(Path(file))
     statements = [quote_binding(text) for text in bindings]
+    texts = [*_read_with_includes(files), *bindings]
+    logging.disable(logging.ERROR)  # gin logs an error for each folder that lacks an include
     try:
         gin.parse_config_files_and_bindings([str(file) for file in files], statements)
     except (ValueError, SyntaxError, TypeError, AttributeError, OSError) as error:
         raise ValueError(_explain(str(error), classes)) from error
+    finally:
+        logging.disable(logging.NOTSET)
     _check_scopes_and_names(classes)
-    _check_macros([*_read_with_includes(files), *bindings])
+    _check_macros(texts)
     return _build(root)
 
 
@@ -135,14 +139,6 @@ def describe_configs(root: type) -> str:
             default = "required" if field.default is dataclasses.MISSING else repr(field.default)
             lines.append(f"  --gin.{cls.__name__}.{field.name}={default}")
     return "\n".join(lines)
-
-
-def _search_beside(file: Path) -> None:
-    """Let includes be found beside the file and in the folders above it."""
-    for folder in list(file.resolve().parents)[:3]:
-        if folder not in _SEARCHED:
-            gin.add_config_file_search_path(str(folder))
-            _SEARCHED.add(folder)
 
 
 def _parts(config: Any) -> Iterator[Any]:
@@ -219,14 +215,22 @@ def _check_macros(texts: Sequence[str]) -> None:
 
 
 def _read_with_includes(files: Sequence[str | Path]) -> Iterator[str]:
-    """Yield the text of gin files and of all they include."""
+    """Yield the text of gin files and of all they include, and let gin find the same files.
+
+    An include is looked for from the working folder, then from the file's own folder upwards.
+    """
     for file in files:
         text = Path(file).read_text(encoding="utf-8")
         yield text
         folders = [Path(), *list(Path(file).resolve().parents)[:3]]
         for name in _INCLUDE.findall(text):
-            found = next(folder / name for folder in folders if (folder / name).is_file())
-            yield from _read_with_includes([found])
+            found = [folder for folder in folders if (folder / name).is_file()]
+            if not found:
+                raise ValueError(f"{file} includes {name!r}, which is in none of {folders}")
+            if found[0] not in _SEARCHED:
+                gin.add_config_file_search_path(str(found[0]))
+                _SEARCHED.add(found[0])
+            yield from _read_with_includes([found[0] / name])
 
 
 def _explain(message: str, classes: dict[str, type]) -> str:
