@@ -3,6 +3,7 @@ stays."""
 
 import dataclasses
 import re
+import unicodedata
 from typing import ClassVar
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from pe.records import Inversion, Record, content_hash
 from pe.stages.stage import Drop, Result
 
 _NOT_WORD = re.compile(r"[\W_]+")
+_SPACES = re.compile(r"\s+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,12 +28,17 @@ class DuplicateConfig:
     ngram_chars: int = 4
     num_permutations: int = 128
     num_bands: int = 16
+    max_candidates: int = 64  # compared exactly; bounds the work where thousands share a style tail
 
     def __post_init__(self) -> None:
         if not 0.0 < self.near <= 1.0:
             raise ValueError(f"DuplicateConfig.near: got {self.near}, expected 0 < near <= 1")
         if self.ngram_chars < 1:
             raise ValueError(f"DuplicateConfig.ngram_chars: got {self.ngram_chars}, expected >= 1")
+        if self.max_candidates < 1:
+            raise ValueError(
+                f"DuplicateConfig.max_candidates: got {self.max_candidates}, expected >= 1"
+            )
         if self.num_bands < 1 or self.num_permutations % self.num_bands:
             raise ValueError(
                 f"DuplicateConfig.num_bands: got {self.num_bands}, expected a divisor of "
@@ -41,7 +48,12 @@ class DuplicateConfig:
 
 def normalise(text: str) -> str:
     """Reduce a text to what counts for being the same: "A  Cat, (4K)!" -> "a cat 4k"."""
-    return _NOT_WORD.sub(" ", text.lower()).strip() or text
+    lowered = text.lower()
+    if lowered.isascii():
+        return _NOT_WORD.sub(" ", lowered).strip() or text
+    # marks are vowels in many scripts, and no word characters to `re`
+    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in lowered)
+    return _SPACES.sub(" ", "".join(kept)).strip() or text
 
 
 def ngrams(text: str, size: int) -> set[str]:
@@ -69,8 +81,9 @@ class DuplicateStage:
 
     def __init__(self, config: DuplicateConfig):
         self.config = config
-        self._seen: set[str] = set()  # digests of prompt + query
-        self._queries: dict[int, set[str]] = {}  # first prompt's number -> digests of its queries
+        self._seen: set[bytes] = set()  # digests of prompt + query
+        self._numbers: dict[str, int] = {}  # normalised prompt -> its number
+        self._queries: dict[int, set[str]] = {}  # number -> its queries, where it has one
         self._prompts: list[str] = []
         self._source_ids: list[str] = []
         self._index = RMinHashLSH(config.near, config.num_permutations, config.num_bands)
@@ -86,7 +99,7 @@ class DuplicateStage:
     def decide(self, inversion: Inversion, query: str) -> Result:
         """Keep or drop one inversion, and remember it."""
         prompt = normalise(inversion.prompt)
-        digest = content_hash(prompt, query)
+        digest = bytes.fromhex(content_hash(prompt, query))
         if digest in self._seen:
             return Drop("exact_duplicate")
         self._seen.add(digest)
@@ -94,20 +107,20 @@ class DuplicateStage:
         if found is None:
             self._remember(sketch, prompt, inversion.source_id, query)
             return (inversion,)
-        if query in self._queries[found]:
+        queries = self._queries.get(found, {""})
+        if query in queries:
             return Drop("near_duplicate")
-        self._queries[found].add(query)
+        self._queries[found] = queries | {query}
         return (dataclasses.replace(inversion, source_id=self._source_ids[found]),)
-
-    def replay(self, table: pa.Table, results: list[Result]) -> None:
-        """Remember rows decided on before an interruption: what is decided hangs on their order."""
-        self(table)
 
     def _find(self, prompt: str) -> tuple[RMinHash, int | None]:
         grams = ngrams(prompt, self.config.ngram_chars)
         sketch = RMinHash(self.config.num_permutations, 42)
         sketch.update(sorted(grams))
-        for candidate in sorted(self._index.query(sketch)):
+        same = self._numbers.get(prompt)
+        if same is not None:
+            return sketch, same
+        for candidate in sorted(self._index.query(sketch))[: self.config.max_candidates]:
             other = ngrams(self._prompts[candidate], self.config.ngram_chars)
             if jaccard(grams, other) >= self.config.near:
                 return sketch, candidate
@@ -116,6 +129,8 @@ class DuplicateStage:
     def _remember(self, sketch: RMinHash, prompt: str, source_id: str, query: str) -> None:
         number = len(self._prompts)
         self._index.insert(number, sketch)
+        self._numbers[prompt] = number
         self._prompts.append(prompt)
         self._source_ids.append(source_id)
-        self._queries[number] = {query}
+        if query:
+            self._queries[number] = {query}

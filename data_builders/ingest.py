@@ -98,6 +98,3 @@ class IngestStage:
             )
             for row in table["row"].to_pylist()
         ]
-
-    def replay(self, table: pa.Table, results: list[Result]) -> None:
-        """Nothing to remember."""

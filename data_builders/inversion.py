@@ -57,6 +57,3 @@ class GivenPromptStage:
                 method="given",
             ),
         )
-
-    def replay(self, table: pa.Table, results: list[Result]) -> None:
-        """Nothing to remember."""

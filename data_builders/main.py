@@ -82,6 +82,7 @@ def build(
     Raises ValueError for a source that cannot be read, or when `out` holds the dataset of another
     source or other settings and `replace` is not given.
     """
+    check_folder(out)
     rows = TableSource(source, config.source, shard_rows=config.runner.shard_rows)
     runner = LocalRunner(out, config.runner, progress=progress)
     key = f"{plan_key(runner, rows.key, config)}-{config.file_format}"
@@ -89,7 +90,8 @@ def build(
     if finished is not None and finished["key"] == key:
         say(f"{out} is finished already, with this source and these settings")
         return finished
-    if finished is not None and not replace:
+    begun = finished or card.read_stats(out / PUBLISHING / STATS)  # or killed while it was moved in
+    if begun is not None and begun["key"] != key and not replace:
         raise ValueError(
             f"{out} holds a dataset of another source or other settings; "
             "choose another --out, or give --replace to put the new one in its place"
@@ -112,6 +114,17 @@ def build(
     }
     publish(folders, out, config, stats)
     return stats
+
+
+def check_folder(out: Path) -> None:
+    """Raise ValueError when `out` is no folder, or holds what a build would overwrite."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; expected a folder, new or of an earlier build")
+    taken = [name for name in PUBLISHED if (out / name).exists()]
+    if taken and not (out / "stages").is_dir():
+        raise ValueError(
+            f"--out {out} holds {taken[0]}, which no pe build made; choose a new or empty folder"
+        )
 
 
 def plan_key(runner: LocalRunner, source_key: str, config: BuildConfig) -> str:
@@ -139,16 +152,15 @@ def publish(
     export_tfds(new / "pairs", new, file_format=config.file_format)
     shards.write_text(new / "config.gin", operative_config(config))
     shards.write_text(new / "README.md", card.make_card(new / "pairs", stats))
-    (out / STATS).unlink(
-        missing_ok=True
-    )  # from here on `out` is unfinished until stats.json is back
+    shards.write_json(new / STATS, stats)
+    (out / STATS).unlink(missing_ok=True)  # until it is back, `out` is not finished
+    (new / "old").mkdir()
     for name in PUBLISHED:
-        old = out / name
-        if old.is_dir():
-            shutil.rmtree(old)
-        (new / name).replace(old)
-    shutil.rmtree(new)  # what is left is the export's scratch
-    shards.write_json(out / STATS, stats)
+        if (out / name).exists():
+            (out / name).replace(new / "old" / name)
+        (new / name).replace(out / name)
+    (new / STATS).replace(out / STATS)
+    shutil.rmtree(new)
 
 
 def read_pairs(folder: Path) -> Iterator[pa.Table]:
@@ -163,9 +175,9 @@ def read_pairs(folder: Path) -> Iterator[pa.Table]:
 def read_dropped(folder: StageFolder) -> Iterator[pa.Table]:
     """Yield the dropped rows of a stage as Dropped records, a table a shard."""
     for path in shards.list_shards(folder.folder):
-        table = pq.read_table(path)
+        parent = pq.read_schema(path).metadata[b"input"].decode()
+        table = pq.read_table(path, columns=list(dict.fromkeys(["row", parent, "reason"])))
         table = table.filter(pc.is_valid(table["reason"]))
-        parent = table.schema.metadata[b"input"].decode()
         parents, rows = table[parent].to_pylist(), table["row"].to_pylist()
         records = [
             Dropped(stage=folder.stats.name, parent_id=parent["id"], reason=reason, uri=row["id"])

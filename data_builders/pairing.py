@@ -34,6 +34,3 @@ class PairStage:
             )
             for query, inversion, image in zip(*columns, strict=True)
         ]
-
-    def replay(self, table: pa.Table, results: list[Result]) -> None:
-        """Nothing to remember."""

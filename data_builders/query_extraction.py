@@ -36,8 +36,6 @@ from pe.text.split import SplitPrompt, content_words, count_words
 
 Range = tuple[int, int]
 
-MIN_PROMPT_WORDS = 4
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RuleQueryConfig:
@@ -88,7 +86,7 @@ def extract_queries(split: SplitPrompt, config: RuleQueryConfig) -> dict[str, st
           abstract  "existential dread"
     split_prompt("a red fox")  ->  {}
     """
-    if count_words(split.prompt) < MIN_PROMPT_WORDS or not split.caption:
+    if not split.caption:
         return {}
     caption = join_tokens(split.caption)
     marks = _natural_ends(caption)

@@ -58,6 +58,3 @@ class RuleQueryStage:
         if num_words <= self.config.short_words[1]:
             return "short"
         return "medium" if num_words <= self.config.medium_words[1] else "long"
-
-    def replay(self, table: pa.Table, results: list[Result]) -> None:
-        """Nothing to remember."""

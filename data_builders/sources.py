@@ -32,7 +32,6 @@ PROMPT_NAMES = ("prompt", "text", "caption")  # in order of precedence
 QUERY_NAMES = ("query",)
 SOURCE_NAMES = ("source",)
 LICENCE_NAMES = ("licence", "license")
-NUM_SCANNED_ROWS = 1_000  # JSONL has no header: its columns are the keys seen in these rows
 
 REASONS = {
     "bad_encoding": "the row holds bytes, or escaped surrogates, that are not UTF-8 text",
@@ -338,14 +337,14 @@ def _jsonl_columns(path: Path, *, is_gzip: bool) -> list[str]:
     columns: dict[str, None] = {}
     num_objects = 0
     lines = read_lines(path, is_gzip=is_gzip)
-    for _, text, reason in itertools.islice(lines, NUM_SCANNED_ROWS):
+    for _, text, reason in lines:
         record = parse_object(text) if reason is None else reason
         if isinstance(record, dict):
             columns.update(dict.fromkeys(record))
             num_objects += 1
     if not num_objects:
         raise ValueError(
-            f"{path} has no JSON object in its first {NUM_SCANNED_ROWS:,} lines: expected one a "
+            f"{path} has no JSON object in any line: expected one a "
             'line, {"prompt": "..."}; a JSON array or an indented file must be rewritten so'
         )
     return list(columns)

@@ -5,6 +5,7 @@ Exit status: 0 done, 1 the machine's fault (disk full, training diverged), 2 the
 
 import argparse
 import errno
+import itertools
 import json
 import os
 import sys
@@ -19,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     args_list = list(sys.argv[1:] if argv is None else argv)
     bindings = [arg[len(GIN_FLAG) :] for arg in args_list if arg.startswith(GIN_FLAG)]
+    unbound = [name for name in bindings if "=" not in name]
+    if unbound:
+        return _fail("", f"--gin.{unbound[0]}: expected --gin.NAME=VALUE, in one word", 2)
     parser = make_parser(args_list)
     args = parser.parse_args([arg for arg in args_list if not arg.startswith(GIN_FLAG)])
     try:
@@ -30,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("\npe: stopped; the same command goes on where it was", file=sys.stderr)
+        print("\npe: stopped; build and train go on where they were", file=sys.stderr)
         return 130
     except FloatingPointError as error:
         return _fail(args.command, str(error), 1)
@@ -47,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(command: str, message: str, status: int) -> int:
-    print(f"pe {command}: {message}", file=sys.stderr)
+    print(f"pe {command}".strip() + f": {message}", file=sys.stderr)
     return status
 
 
@@ -261,10 +265,10 @@ def _add_expand(commands: Any, with_help: bool) -> None:
     command.add_argument("-n", type=int, default=4, metavar="N", help="expansions a query (4)")
     command.add_argument("--prefix", default="", metavar="CODE", help="control prefix (none)")
     command.add_argument("--seed", type=int, default=0, help="same seed, same texts (0)")
-    command.add_argument("--temperature", type=float, default=1.0, help="0 is greedy (1.0)")
+    command.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (1.0)")
     command.add_argument("--top_k", type=int, metavar="K", help="draw among the K likeliest (all)")
     command.add_argument("--top_p", type=float, metavar="P", help="nucleus of mass P (all)")
-    command.add_argument("--max_tokens", type=int, default=77, help="of the model's own (77)")
+    command.add_argument("--max_tokens", type=int, metavar="N", help="of the model's own (77)")
     command.add_argument("--json", action="store_true", help="one JSON object a query and line")
 
 
@@ -273,35 +277,34 @@ def _run_expand(args: argparse.Namespace) -> None:
     from pe.decode.sampling import SamplingConfig
     from pe.prefixes import check_prefix
 
-    sampling = SamplingConfig(
-        temperature=args.temperature,
-        top_k=args.top_k,
-        top_p=args.top_p,
-        max_tokens=args.max_tokens,
-    )
+    names = ("temperature", "top_k", "top_p", "max_tokens")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    sampling = SamplingConfig(**given)
     check_prefix(args.prefix)
     if args.n < 1:
         raise ValueError(f"-n: got {args.n}, expected 1 or more expansions a query")
-    queries = args.queries or [line.strip() for line in sys.stdin if line.strip()]
-    if not queries:
-        raise ValueError("no query: expected QUERY arguments, or one query a line on stdin")
-    from pe.engines.expander import T5Expander
+    from pe.console import print_expansions
+    from pe.engines.expander import BATCH_QUERIES, T5Expander
     from pe.train.run import load_run
 
     expander = T5Expander(load_run(Path(args.model)))
-    sets = expander.expand(queries, args.n, prefix=args.prefix, seed=args.seed, sampling=sampling)
-    if not args.json:
-        from pe.console import print_expansions
-
-        print_expansions(sets)
-        return
-    for query, expansions in zip(queries, sets, strict=True):
-        rows = [
-            {"text": e.text, "seed": e.seed, "logprob": e.logprob, "num_tokens": e.num_tokens}
-            for e in expansions
-        ]
-        row = {"query": query, "prefix": args.prefix, "expansions": rows}
-        print(json.dumps(row, ensure_ascii=False))
+    queries = iter(args.queries or (line for line in sys.stdin if line.strip()))
+    num_queries = 0
+    while batch := list(itertools.islice(queries, BATCH_QUERIES)):
+        num_queries += len(batch)
+        sets = expander.expand(batch, args.n, prefix=args.prefix, seed=args.seed, sampling=sampling)
+        if not args.json:
+            print_expansions(sets)
+            continue
+        for expansions in sets:
+            rows = [
+                {"text": e.text, "seed": e.seed, "logprob": e.logprob, "num_tokens": e.num_tokens}
+                for e in expansions
+            ]
+            row = {"query": expansions[0].query, "prefix": args.prefix, "expansions": rows}
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+    if not num_queries:
+        raise ValueError("no query: expected QUERY arguments, or one query a line on stdin")
 
 
 def _add_score(commands: Any, with_help: bool) -> None:
@@ -381,14 +384,17 @@ def read_pairs(path: Path) -> Iterator[dict[str, str]]:
                 raise ValueError(f"{path}:{number}: broken JSON ({error.msg})") from error
             if not isinstance(row, dict):
                 raise ValueError(f"{path}:{number}: got {type(row).__name__}, expected an object")
-            pair = {name: row.get(name) or "" for name in ("query", "prompt", "prefix", "kind")}
+            pair = {name: row.get(name, "") for name in ("query", "prompt", "prefix", "kind")}
             wrong = [name for name, value in pair.items() if not isinstance(value, str)]
             if wrong or "query" not in row or not pair["prompt"].strip():
                 raise ValueError(
                     f"{path}:{number}: expected the text fields query and prompt (and prefix, kind "
                     f"if wanted), got {sorted(row)}"
                 )
-            check_prefix(pair["prefix"])
+            try:
+                check_prefix(pair["prefix"])
+            except ValueError as error:
+                raise ValueError(f"{path}:{number}: {error}") from error
             num_rows += 1
             yield pair
     if not num_rows:

@@ -19,7 +19,7 @@ from rich.table import Table
 from pe.records import Expansion
 
 LINE_SECS = 10.0  # between plain lines, where there is no terminal to draw a bar on
-STDERR = Console(stderr=True, highlight=False)
+STDERR = Console(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
@@ -43,7 +43,7 @@ class StageProgress:
         )
         self._tasks: dict[str, TaskID] = {}
         self._begin: dict[str, float] = {}
-        self._spoken = 0.0
+        self._spoken = time.monotonic()
 
     def __enter__(self) -> "StageProgress":
         self._bars.start()
@@ -129,5 +129,5 @@ def print_expansions(sets: Sequence[Sequence[Expansion]]) -> None:
             query = f"{expansion.prefix} {expansion.query}".strip() if number == 0 else ""
             table.add_row(query, expansion.text, end_section=last)
         table.add_row("", "")
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(table, markup=False)

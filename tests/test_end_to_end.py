@@ -119,7 +119,10 @@ def test_score_gives_every_row_the_total_and_the_kinds(
         (["build", "COLUMNS", "--out", "OUT"], "--prompt_column"),
         (["build", "COLUMNS", "--out", "OUT", "--gin.STEPS=3"], "STEPS is set but nothing uses it"),
         (["build", "COLUMNS", "--out", "OUT", "--gin.PairConfig.sed=3"], "PairConfig.seed?"),
-        (["train", "--data", "OUT", "--out", "OUT"], "is no dataset"),
+        (
+            ["train", "--data", "OUT", "--out", "OUT"],
+            "is no finished dataset (stats.json or pairs/ is missing)",
+        ),
         (["score", "--model", "RUN", "--pairs", "COLUMNS"], "broken JSON"),
         (["score", "--model", "RUN", "--pairs", "nowhere"], "expected a .jsonl file"),
         (["show", "x", "--data", "OUT"], "is no finished dataset"),

@@ -8,6 +8,7 @@ train step, so that nothing here depends on how far training is.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,25 @@ def load_pairs(data: Path, *, split: str, half: str = "") -> pa.Table:
     if split not in SPLITS:
         raise ValueError(f"split: got {split!r}, expected one of {SPLITS}")
     folder = data / "pairs"
-    if not shards.list_shards(folder):
-        raise ValueError(f"{data} is no dataset: {folder} holds no shards; make one with pe build")
-    table = shards.read_shards(folder, COLUMNS)
-    keep = pc.equal(table["split"], split)
-    if half:
-        keep = pc.and_(keep, pc.equal(table["half"], half))
-    table = table.filter(keep)
-    if not len(table):
+    if not (data / "stats.json").is_file() or not shards.list_shards(folder):
         raise ValueError(
-            f"{data} holds no pair of split {split!r}" + (f", half {half!r}" * bool(half))
+            f"{data} is no finished dataset (stats.json or pairs/ is missing); run pe build first"
+        )
+    tables, counts = [], Counter()
+    for shard in shards.iterate_shards(folder, COLUMNS):
+        keep = pc.equal(shard["split"], split)
+        if half:
+            keep = pc.and_(keep, pc.equal(shard["half"], half))
+        tables.append(shard.filter(keep))
+        counts.update(zip(shard["split"].to_pylist(), shard["half"].to_pylist(), strict=True))
+    table = pa.concat_tables(tables)
+    if not len(table):
+        found = ", ".join(f"{' '.join(name).strip()}: {n:,}" for name, n in sorted(counts.items()))
+        raise ValueError(
+            f"{data} holds no pair of split {split!r}{f', half {half!r}' * bool(half)} (it holds "
+            f"{found}); build it from more prompts, or with other PairConfig.*_frac"
+            + " or train with DataConfig.half=''"
+            * bool(half)
         )
     return table
 
@@ -108,7 +118,7 @@ def make_train_batches(
     """
 
     def encode(index: int, pair: dict[str, Any]) -> dict[str, np.ndarray]:
-        row = np.array([index % len(source) + 1], np.int32)
+        row = np.array([index + 1], np.int32)
         return {**encode_pair(pair, vocabulary, config.lengths), "rows": row}
 
     dataset = (

@@ -1,6 +1,7 @@
 """From logits to a drawn token. Knows no model and no text."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ class SamplingConfig:
     max_tokens: int = 77
 
     def __post_init__(self) -> None:
-        if self.temperature < 0.0:
+        if not 0.0 <= self.temperature < math.inf:
             raise ValueError(f"temperature: got {self.temperature}, expected 0 (greedy) or more")
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k: got {self.top_k}, expected 1 or more")

@@ -80,6 +80,8 @@ class T5Expander:
         return results
 
     def _encode(self, query: str, prefix: str) -> np.ndarray:
+        if any("\ud800" <= character <= "\udfff" for character in query):
+            raise ValueError(f"the query {query!a} is not valid UTF-8 text; retype or re-encode it")
         if not query:
             raise ValueError("the query is empty; expected a few words to expand")
         longest = self.model.config.data.lengths.inputs
@@ -100,6 +102,7 @@ class T5Expander:
         seed: int,
         sampling: SamplingConfig,
     ) -> list[list[Expansion]]:
+        num_rows = 1 if len(rows) == 1 else BATCH_QUERIES  # two shapes, each compiled once
         found: list[dict[str, Expansion]] = [{} for _ in rows]
         spare: list[list[Expansion]] = [[] for _ in rows]
         for attempt in range(1 if sampling.temperature == 0.0 else MAX_ROUNDS):
@@ -108,7 +111,8 @@ class T5Expander:
                 break
             ks = range(attempt * n, (attempt + 1) * n)
             seeds = [request_seed(seed, prefix, queries[i]) for i in waiting]
-            drawn = self._draw([rows[i] for i in waiting], ks, seeds, sampling)
+            chosen = [rows[i] for i in waiting]
+            drawn = self._draw(chosen, ks, seeds, sampling, num_rows=num_rows)
             for i, samples in zip(waiting, drawn, strict=True):
                 for text, logprob, num_tokens in samples:
                     expansion = Expansion(
@@ -132,9 +136,10 @@ class T5Expander:
         ks: range,
         seeds: Sequence[int],
         sampling: SamplingConfig,
+        *,
+        num_rows: int,
     ) -> list[list[tuple[str, float, int]]]:
-        length = -(-max(len(row) for row in rows) // 16) * 16
-        num_rows = 1 if len(rows) == 1 else BATCH_QUERIES  # two shapes, each compiled once
+        length = self.model.config.data.lengths.inputs
         inputs = np.full((num_rows, length), PAD_ID, np.int32)
         segments = np.zeros((num_rows, length), np.int32)
         row_seeds = np.zeros(num_rows, np.int32)

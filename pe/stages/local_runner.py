@@ -139,15 +139,6 @@ def pack_results(stage: Stage, table: pa.Table, results: Sequence[Result]) -> pa
     )
 
 
-def unpack_results(stage: Stage, shard: pa.Table) -> list[Result]:
-    """Read back the results of a finished shard."""
-    reasons, children = shard["reason"].to_pylist(), shard["children"].to_pylist()
-    return [
-        Drop(reason) if reason is not None else tuple(stage.OUTPUT.from_row(c) for c in rows)
-        for reason, rows in zip(reasons, children, strict=True)
-    ]
-
-
 class LocalRunner:
     """Runs stages one after the other under `out/stages/`, with a thread pool for the batches."""
 
@@ -180,7 +171,7 @@ class LocalRunner:
                 if index in done:
                     shard = pq.read_table(path)
                     if stage.ORDERED and table is not None:
-                        stage.replay(table, unpack_results(stage, shard))
+                        call_guarded(stage, table)  # it decides as before, and remembers
                 else:
                     assert table is not None
                     shard = self._run_shard(stage, table, path, pool)

@@ -43,10 +43,6 @@ class Stage(Protocol):
         """Return one result per row of the table."""
         ...
 
-    def replay(self, table: pa.Table, results: list[Result]) -> None:
-        """Remember rows that an earlier, interrupted run decided on (ORDERED stages only)."""
-        ...
-
 
 def column_name(record_type: type[Record]) -> str:
     """Return the column that holds a record: Inversion -> inversion."""
@@ -54,7 +50,13 @@ def column_name(record_type: type[Record]) -> str:
 
 
 def call_guarded(stage: Stage, table: pa.Table) -> list[Result]:
-    """Call a stage; when it raises, bisect, so that one bad row is dropped and the rest is kept."""
+    """Call a stage; when it raises, bisect, so that one bad row is dropped and the rest is kept.
+
+    An ORDERED stage gets its rows one by one: called again, it would remember the good rows before
+    the bad one from the first time.
+    """
+    if stage.ORDERED and len(table) > 1:
+        return [r for i in range(len(table)) for r in call_guarded(stage, table.slice(i, 1))]
     try:
         results = stage(table)
     except (MemoryError, OSError):

@@ -107,6 +107,7 @@ def train_loop(
                     console(step, values)
             if is_last or step % config.save_every_steps == 0:
                 check_finite(watched, describe_batch)  # no checkpoint of a broken model
+                writer.flush()
                 checkpoints.save(step, state, batches.get_state())
     finally:
         writer.close()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from pe import shards
+
 
 class MetricWriter:
     """Writes metrics of a run; on resume, lines past the restored step are taken back."""
@@ -21,6 +23,10 @@ class MetricWriter:
         self._file.flush()
         for name, value in metrics.items():
             self._events.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """Put on disk what is written; called before a checkpoint, so that no line is lost."""
+        self._events.flush()
 
     def close(self) -> None:
         """Flush and close both."""
@@ -43,4 +49,4 @@ def _truncate(path: Path, start_step: int) -> None:
     if not path.is_file():
         return
     rows = [row for row in read_metrics(path) if row["step"] <= start_step]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    shards.write_text(path, "".join(json.dumps(row) + "\n" for row in rows))

@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules by name."""
 
 import dataclasses
+import math
 
 import optax
 
@@ -10,8 +11,11 @@ SCHEDULES = ("constant", "rsqrt", "cosine")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Adafactor is T5X's choice for full training (1e-3, constant); AdamW suits small models
-    better."""
+    """Adafactor is T5's own choice: its rate is relative to the size of each matrix.
+
+    `weight_decay` is scaled by the learning rate in adamw; adafactor takes it as it is, at every
+    step (as in optax and T5X).
+    """
 
     name: str = "adafactor"
     learning_rate: float = 1e-3
@@ -30,7 +34,7 @@ class OptimizerConfig:
             raise ValueError(
                 f"OptimizerConfig.schedule: got {self.schedule!r}, expected {SCHEDULES}"
             )
-        if self.learning_rate <= 0.0:
+        if not 0.0 < self.learning_rate < math.inf:
             raise ValueError(
                 f"OptimizerConfig.learning_rate: got {self.learning_rate}, expected > 0"
             )
@@ -38,6 +42,11 @@ class OptimizerConfig:
             raise ValueError(
                 f"OptimizerConfig.warmup_steps: got {self.warmup_steps}, expected >= 0"
             )
+        for name in ("final_frac", "weight_decay", "beta1", "beta2"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(
+                    f"OptimizerConfig.{name}: got {getattr(self, name)}, expected 0 to 1"
+                )
         if self.clip_norm is not None and self.clip_norm <= 0.0:
             raise ValueError(
                 f"OptimizerConfig.clip_norm: got {self.clip_norm}, expected > 0 or None"

@@ -1,9 +1,9 @@
 """`pe train`: a dataset and a config in, a run folder out; `load_run` is the way back.
 
-run/run.json          model sizes, git revision, package versions     written before the first step
+run/run.json          settings, key of the pairs, git revision, package versions
 run/config.gin        every setting, defaults included
 run/vocabulary.model  SentencePiece
-run/unigram.npy       how often each piece stands in the training targets (the baseline of pe score)
+run/unigram.npy       how often each piece stands in the training targets (for pe score)
 run/data/train.arrow  the training pairs, memory-mapped
 run/checkpoints/  run/metrics.jsonl  run/tensorboard/
 """
@@ -27,7 +27,7 @@ from pe.config import config_from_dict, config_to_dict, operative_config
 from pe.data.features import encode_target
 from pe.data.pipeline import ArrowSource, DataConfig, load_pairs, make_train_batches, write_arrow
 from pe.data.tokenizer import Vocabulary, VocabularyConfig, load_vocabulary, train_vocabulary
-from pe.models.t5 import T5, T5Config
+from pe.models.t5 import T5, T5Config, count_params
 from pe.records import content_hash
 from pe.train.checkpoints import Checkpoints
 from pe.train.loop import Console, Evaluator, LoopConfig, train_loop
@@ -89,7 +89,7 @@ def train(
     """
     source, vocabulary = prepare_run(data, out, config, say=say)
     graph, params = make_model(config)
-    num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
+    num_params = count_params(config.model)
     say(f"{num_params:,} parameters, {len(source):,} pairs, {vocabulary.size:,} pieces")
     loop = config.loop
     optimizer = make_optimizer(config.optimizer, num_steps=loop.num_steps)
@@ -117,14 +117,20 @@ def prepare_run(
     data: Path, out: Path, config: TrainConfig, *, say: Callable[[str], None]
 ) -> tuple[ArrowSource, Vocabulary]:
     """Lay out a run folder, or check that the one that is there belongs to this config."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; expected a folder, new or of an earlier run")
+    if (out / "stats.json").is_file():
+        raise ValueError(f"--out {out} is a dataset; choose a folder of its own for the run")
     settings = operative_config(config)
     pairs = load_pairs(data, split="train", half=config.data.half)
     description = describe_run(data, pairs, config)
     if (out / RUN_FILE).is_file():
         old = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
-        if (out / "config.gin").read_text(encoding="utf-8") != settings:
+        lines = (out / "config.gin").read_text(encoding="utf-8").splitlines()
+        differing = sorted(set(lines) ^ set(settings.splitlines()))
+        if differing:
             raise ValueError(
-                f"{out} holds a run with other settings (see {out / 'config.gin'}); "
+                f"{out} holds a run with other settings ({'; '.join(differing)}); "
                 "choose another --out, or give the same settings to go on"
             )
         if old["data_key"] != description["data_key"]:
@@ -162,9 +168,9 @@ def count_pieces(
 ) -> Int[np.ndarray, " V"]:
     """Count the pieces of the training targets."""
     counts = np.zeros(config.model.vocab_size, np.int64)
-    for prompt in pairs["prompt"].to_pylist():
-        ids = encode_target(prompt, vocabulary, max_length=config.data.lengths.targets)
-        np.add.at(counts, ids, 1)
+    for prompt in pairs["prompt"].value_counts().to_pylist():  # a prompt stands once a query
+        ids = encode_target(prompt["values"], vocabulary, max_length=config.data.lengths.targets)
+        np.add.at(counts, ids, prompt["counts"])
     return counts
 
 
@@ -214,16 +220,20 @@ def load_run(folder: Path) -> TrainedModel:
         raise ValueError(
             f"{folder} is no model folder ({RUN_FILE} is missing); expected the --out of pe train"
         )
-    config = config_from_dict(TrainConfig, json.loads(path.read_text())["config"])
+    try:
+        config = config_from_dict(TrainConfig, json.loads(path.read_text())["config"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} was not written by this version of pe train: {error}") from error
     vocabulary = load_vocabulary(folder / VOCABULARY_FILE)
-    graph, params = make_model(config)
+    graph, abstract = nnx.split(nnx.eval_shape(lambda: T5(config.model, rngs=nnx.Rngs(0))))
     optimizer = make_optimizer(config.optimizer, num_steps=config.loop.num_steps)
+    like = jax.eval_shape(lambda params: init_state(params, optimizer, SUM_NAMES), abstract)
     checkpoints = Checkpoints(folder / "checkpoints", keep=config.loop.keep_checkpoints)
     try:
         step = checkpoints.latest_step()
         if step is None:
             raise ValueError(f"{folder} holds no checkpoint yet; let pe train reach its first save")
-        state, _ = checkpoints.restore(step, init_state(params, optimizer, SUM_NAMES))
+        state, _ = checkpoints.restore(step, like)
     finally:
         checkpoints.close()
     return TrainedModel(

@@ -67,3 +67,17 @@ def test_settings_out_of_range_are_refused():
         DuplicateConfig(near=0.0)
     with pytest.raises(ValueError, match="expected a divisor"):
         DuplicateConfig(num_bands=15)
+
+
+def test_the_vowel_signs_of_other_scripts_are_kept():
+    assert normalise("\u0915\u0940") != normalise("\u0915\u093e")
+
+
+def test_a_prompt_is_found_again_among_more_than_max_candidates():
+    tail = ", oil painting on canvas, golden hour, highly detailed, soft light, warm colors"
+    heads = ["a red fox", "an old barn", "two tall ships", "my left shoe"]
+    config = DuplicateConfig(max_candidates=1)
+    results = decide([(head + tail, "") for head in heads] + [(heads[3] + tail, "q")], config)
+    last = results[-1]
+    assert isinstance(last, tuple)
+    assert last[0].source_id == f"source of {heads[3]}{tail}"

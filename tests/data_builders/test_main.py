@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_builders.main import BuildConfig, build, find_row
+from pe.data.pipeline import load_pairs
 from pe.pairs import PairConfig
 from pe.prefixes import format_input
 from pe.records import Dropped, Pair, arrow_schema
@@ -133,6 +134,54 @@ def test_a_build_that_was_cut_off_while_publishing_is_published_again(
     for path in sorted(straight.glob("pairs/*")) + sorted(straight.glob("prompt_expansion/*/*")):
         assert (out / path.relative_to(straight)).read_bytes() == path.read_bytes()
     assert not (out / ".tmp-publish").exists()
+
+
+def test_a_folder_that_no_build_made_is_not_touched(prompts: Path, tmp_path: Path):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "README.md").write_text("my own")
+    with pytest.raises(ValueError, match=r"holds README\.md, which no pe build made"):
+        build(prompts, out, BuildConfig())
+    assert (out / "README.md").read_text() == "my own"
+    with pytest.raises(ValueError, match="is a file"):
+        build(prompts, prompts, BuildConfig())
+
+
+def test_a_kill_while_one_dataset_takes_anothers_place_leaves_none_half(
+    prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "out"
+    build(prompts, out, BuildConfig())
+    other, third = BuildConfig(pairs=PairConfig(seed=1)), BuildConfig(pairs=PairConfig(seed=2))
+    replace, calls = Path.replace, []
+
+    def killed_at_the_third(path: Path, target: Path) -> Path:
+        calls.append(path)
+        if len([c for c in calls if not c.name.startswith(".tmp-")]) == 3:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        build(prompts, out, other, replace=True)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="is no finished dataset"):
+        load_pairs(out, split="train")
+    with pytest.raises(ValueError, match="give --replace"):
+        build(prompts, out, third)
+    build(prompts, out, other)
+    straight = tmp_path / "straight"
+    build(prompts, straight, other)
+    for path in sorted(straight.glob("pairs/*")):
+        assert (out / path.relative_to(straight)).read_bytes() == path.read_bytes()
+    assert not (out / ".tmp-publish").exists()
+
+
+def test_a_stats_file_of_somebody_else_is_named(prompts: Path, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "stats.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"stats\.json is not the stats\.json of a pe build"):
+        build(prompts, tmp_path / "out", BuildConfig())
 
 
 def test_show_walks_a_pair_back_to_its_line(prompts: Path, tmp_path: Path):

@@ -164,7 +164,7 @@ def rows_of_parquet(path: Path):
         ("a.csv", b"prompt\na\n", {"query_column": "q"}, "has no column 'q'.*--query_column"),
         ("a.csv", b"prompt\na\n", {"prompt_column": "p"}, "has no column 'p'.*--prompt_column"),
         ("a.txt", b"a\n", {"prompt_column": "p"}, "no columns"),
-        ("a.jsonl", b'[\n{"prompt": "a"\n', {}, "no JSON object in its first 1,000 lines"),
+        ("a.jsonl", b'[\n{"prompt": "a"\n', {}, "no JSON object in any line"),
         ("a.jsonl", b'{"n": 1}\n', {}, "its columns are 'n'"),
         ("a.txt.gz", b"a fox\n", {}, "not a gzip file"),
         ("a.txt", gzip.compress(b"a fox\n"), {}, r"name it a\.txt\.gz"),

@@ -68,6 +68,7 @@ def dataset(tmp_path_factory):
     rows = [pair.to_row() for pair in make_pairs()]
     table = pa.Table.from_pylist(rows, schema=arrow_schema(Pair))
     shards.write_table(folder / "pairs" / shards.shard_name(0), table)
+    shards.write_json(folder / "stats.json", {})
     return folder
 
 

@@ -104,7 +104,7 @@ def scripted(expander, monkeypatch, script):
     """Let sample k of every query say script[k], and note which numbers were drawn."""
     asked = []
 
-    def draw(rows, ks, seed, sampling):
+    def draw(rows, ks, seeds, sampling, *, num_rows):
         asked.append((len(rows), list(ks)))
         return [[(script[k], -float(k + 1), 3) for k in ks] for _ in rows]
 
@@ -129,7 +129,7 @@ def test_an_empty_text_is_drawn_again(expander, monkeypatch):
 
 
 def test_only_queries_that_still_wait_are_drawn_again(expander, monkeypatch):
-    def draw(rows, ks, seed, sampling):
+    def draw(rows, ks, seeds, sampling, *, num_rows):
         asked.append([len(row) for row in rows])
         # the long query always says something new, the short one repeats itself at first
         return [

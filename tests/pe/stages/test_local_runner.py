@@ -60,8 +60,6 @@ class ToImage:
         twin = Image(uri=text, source="s", given_prompt=text + "b")
         return (image, twin) if text == "t7" else (image,)
 
-    def replay(self, table: pa.Table, results: list[Result]) -> None: ...
-
 
 class CountSeen:
     """An ordered stage: the caption of each row is how many came before it."""
@@ -96,10 +94,6 @@ class CountSeen:
             )
             self.seen += 1
         return results
-
-    def replay(self, table: pa.Table, results: list[Result]) -> None:
-        assert len(results) == len(table)
-        self.seen += len(table)
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
@@ -159,6 +153,25 @@ def test_a_finished_stage_is_not_run_again_and_another_setting_has_another_folde
     assert again.num_rows == 0
     other = runner.run(ToImage(NoConfig(word="x")), RowSource())
     assert other.folder != first.folder
+
+
+def test_a_bad_row_of_an_ordered_stage_does_not_make_it_see_the_others_twice(tmp_path: Path):
+    class Remembering(CountSeen):
+        def __call__(self, table: pa.Table) -> list[Result]:
+            results = super().__call__(table)
+            if any(image["given_prompt"] == "t2" for image in table["image"].to_pylist()):
+                raise KeyError("bad row")
+            return results
+
+    runner = LocalRunner(tmp_path, CONFIG)
+    images = runner.run(ToImage(NoConfig()), RowSource())
+    stage = Remembering(NoConfig())
+    folder = runner.run(stage, images)
+    assert folder.stats.reasons == {"error_KeyError": 1}
+    shard = pq.read_table(folder.folder / "part-00000.parquet")
+    captions = [[c["caption"] for c in row] for row in shard["children"].to_pylist()]
+    assert captions == [["0"], ["1"], []]
+    assert stage.seen == 9
 
 
 def test_a_stage_that_miscounts_stops_the_run():
