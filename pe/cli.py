@@ -314,7 +314,7 @@ def _add_score(commands: Any, with_help: bool) -> None:
         "score",
         _run_score,
         "Nats per target token of a model over {query, prompt, prefix?} rows; beside it the same "
-        "with the input masked (blanked), with an empty input, and a unigram of the training set.",
+        "with padding for input (blanked), with an empty query, and a unigram of the training set.",
         "",
     )
     command.add_argument("--model", required=True, metavar="RUN", help="the --out of pe train")

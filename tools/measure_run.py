@@ -2,10 +2,10 @@
 
     python tools/measure_run.py --model RUN --data DIR [--num_queries 100] [-n 4]
 
-Prints two tables, in total and by kind of query: nats per target token (with the query, with the
-input masked, with an empty input, and of a unigram), and the share of the queries' content words
-that the expansions hold, with how many queries got expansions that all differ. Ten of them are
-printed to be read.
+Prints two tables, in total and by kind of query: nats per target token (with the query, with
+padding for input, with an empty query, and of a unigram), and the share of the queries' content
+words that the expansions hold, with how many queries got expansions that all differ. Ten of them
+are printed to be read.
 """
 
 import argparse

@@ -47,13 +47,14 @@ def score_pairs(
 ) -> RowScores:
     """Score pairs of `query`, `prompt` and, where the model should see one, `prefix`.
 
-    Blanked, every input token is masked as padding: the decoder has only what it wrote so far.
+    Blanked, the input is padding from end to end: the decoder has only what it wrote so far.
     """
     examples = [encode_pair({"prefix": "", **pair}, vocabulary, lengths) for pair in pairs]
     nats, num_tokens = np.zeros(len(pairs)), np.zeros(len(pairs))
     for numbers, batch in pad_batches(examples, batch_rows=BATCH_ROWS):
         if is_blanked:
-            batch["inputs_segment_ids"] = np.zeros_like(batch["inputs_segment_ids"])
+            for name in ("inputs", "inputs_segment_ids"):  # ids too: T5 averages what is masked
+                batch[name] = np.zeros_like(batch[name])
         row_nats, row_tokens = score(params, batch_to_device(batch))
         nats[numbers] = np.asarray(row_nats)[: len(numbers)]
         num_tokens[numbers] = np.asarray(row_tokens)[: len(numbers)]
@@ -89,9 +90,10 @@ def rows_by(pairs: Pairs, field: str) -> dict[str, list[int]]:
 def score_arms(
     score: Score, params: nnx.State, pairs: Pairs, vocabulary: Vocabulary, lengths: LengthConfig
 ) -> dict[str, RowScores]:
-    """Score pairs as they are ("query"), with the input masked ("blanked") and with none ("empty").
+    """Score pairs as they are ("query"), given only padding ("blanked") and given "" ("empty").
 
-    An empty input the model can take for a vague query; a blanked one leaves it nothing to read.
+    The end token alone the model can take for a vague query, so that `empty` is near what a language
+    model of prompts would say; padding alone is like nothing it was trained on.
     """
 
     def run(rows: Pairs, *, is_blanked: bool = False) -> RowScores:

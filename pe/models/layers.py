@@ -13,7 +13,7 @@ from flax import nnx
 
 from pe.axes import Array, Bool, Float, Int, Key
 
-NEGATIVE = -1e10  # T5X's: finite, so that a row that sees nothing does not give NaN
+NEGATIVE = -1e10  # T5X's: finite, so that a row that sees nothing averages instead of giving NaN
 
 Initializer = nnx.Initializer
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -179,9 +179,7 @@ class Attention(nnx.Module):
         scores = jnp.einsum("btnh,bsnh->bnts", queries, keys).astype(jnp.float32)
         if bias is not None:
             scores = scores + bias
-        weights = jax.nn.softmax(jnp.where(mask, scores, NEGATIVE), axis=-1)
-        # a position that sees nothing gets nothing; T5X's gets the mean of what it may not see
-        weights = jnp.where(mask, weights, 0.0).astype(values.dtype)
+        weights = jax.nn.softmax(jnp.where(mask, scores, NEGATIVE), axis=-1).astype(values.dtype)
         y = jnp.einsum("bnts,bsnh->btnh", weights, values)
         return self.out(y.reshape(*y.shape[:2], -1))
 
