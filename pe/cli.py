@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -328,6 +328,8 @@ def _add_score(commands: Any, with_help: bool) -> None:
 
 def _run_score(args: argparse.Namespace) -> None:
     _quiet_libraries()
+    from pe.data.pair_file import read_pairs
+
     pairs = list(read_pairs(Path(args.pairs)))
     from pe.eval.likelihood import rows_by, score_model
     from pe.train.run import load_run
@@ -362,43 +364,6 @@ def _run_score(args: argparse.Namespace) -> None:
             if name.startswith("nats")
         )
         print(f"{group}: {values['num_pairs']:,} pairs, nats/token: {numbers}")
-
-
-def read_pairs(path: Path) -> Iterator[dict[str, str]]:
-    """Read rows of {query, prompt, prefix?, kind?} from a .jsonl file.
-
-    Raises ValueError naming the line when the file is missing, empty, or a row is not such a row.
-    """
-    from pe.prefixes import check_prefix
-
-    if not path.is_file():
-        raise ValueError(f"{path} not found; expected a .jsonl file of query and prompt")
-    num_rows = 0
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}:{number}: broken JSON ({error.msg})") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}:{number}: got {type(row).__name__}, expected an object")
-            pair = {name: row.get(name, "") for name in ("query", "prompt", "prefix", "kind")}
-            wrong = [name for name, value in pair.items() if not isinstance(value, str)]
-            if wrong or "query" not in row or not pair["prompt"].strip():
-                raise ValueError(
-                    f"{path}:{number}: expected the text fields query and prompt (and prefix, kind "
-                    f"if wanted), got {sorted(row)}"
-                )
-            try:
-                check_prefix(pair["prefix"])
-            except ValueError as error:
-                raise ValueError(f"{path}:{number}: {error}") from error
-            num_rows += 1
-            yield pair
-    if not num_rows:
-        raise ValueError(f"{path} holds no rows; expected one JSON object a line")
 
 
 def _quiet_libraries() -> None:

@@ -86,7 +86,7 @@ def test_score_gives_every_row_the_total_and_the_kinds(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     rows = [
-        {"query": "a red fox", "prompt": "a red fox in snow", "kind": "short"},
+        {"query": "a red fox", "prompt": "a red fox in snow", "kind": "short", "prefix": None},
         {"query": "", "prompt": "a lighthouse at night", "prefix": "DTL", "kind": "long"},
     ]
     path = tmp_path / "pairs.jsonl"

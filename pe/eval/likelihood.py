@@ -90,10 +90,10 @@ def rows_by(pairs: Pairs, field: str) -> dict[str, list[int]]:
 def score_arms(
     score: Score, params: nnx.State, pairs: Pairs, vocabulary: Vocabulary, lengths: LengthConfig
 ) -> dict[str, RowScores]:
-    """Score pairs as they are ("query"), given only padding ("blanked") and given "" ("empty").
+    """Score pairs as they are ("query"), with padding ("blanked") and with "" ("empty").
 
-    The end token alone the model can take for a vague query, so that `empty` is near what a language
-    model of prompts would say; padding alone is like nothing it was trained on.
+    The end token alone the model can take for a vague query, so that `empty` is near what a
+    language model of prompts would say; padding alone is like nothing it was trained on.
     """
 
     def run(rows: Pairs, *, is_blanked: bool = False) -> RowScores:

@@ -44,10 +44,8 @@ class T5Config:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "d_model", "num_heads", "head_dim", "d_ff", "max_distance"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"T5Config.{name}: got {getattr(self, name)}, expected 1 or more")
-        for name in ("num_encoder_layers", "num_decoder_layers"):
+        sizes = ("vocab_size", "d_model", "num_heads", "head_dim", "d_ff", "max_distance")
+        for name in (*sizes, "num_encoder_layers", "num_decoder_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"T5Config.{name}: got {getattr(self, name)}, expected 1 or more")
         if not 0.0 <= self.dropout_rate < 1.0:

@@ -36,10 +36,8 @@ class LoopConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "log_every_steps", "eval_every_steps", "save_every_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"LoopConfig.{name}: got {getattr(self, name)}, expected >= 1")
-        for name in ("num_eval_pairs", "keep_checkpoints"):
+        counts = ("log_every_steps", "eval_every_steps", "save_every_steps", "num_eval_pairs")
+        for name in ("num_steps", *counts, "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"LoopConfig.{name}: got {getattr(self, name)}, expected >= 1")
 
