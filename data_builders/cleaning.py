@@ -2,8 +2,6 @@
 stays."""
 
 import dataclasses
-import re
-import unicodedata
 from typing import ClassVar
 
 import pyarrow as pa
@@ -11,9 +9,7 @@ from rensa import RMinHash, RMinHashLSH
 
 from pe.records import Inversion, Record, content_hash
 from pe.stages.stage import Drop, Result
-
-_NOT_WORD = re.compile(r"[\W_]+")
-_SPACES = re.compile(r"\s+")
+from pe.text.phrase import comparison_key
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,16 +40,6 @@ class DuplicateConfig:
                 f"DuplicateConfig.num_bands: got {self.num_bands}, expected a divisor of "
                 f"num_permutations ({self.num_permutations})"
             )
-
-
-def normalise(text: str) -> str:
-    """Reduce a text to what counts for being the same: "A  Cat, (4K)!" -> "a cat 4k"."""
-    lowered = text.lower()
-    if lowered.isascii():
-        return _NOT_WORD.sub(" ", lowered).strip() or text
-    # marks are vowels in many scripts, and no word characters to `re`
-    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in lowered)
-    return _SPACES.sub(" ", "".join(kept)).strip() or text
 
 
 def ngrams(text: str, size: int) -> set[str]:
@@ -92,13 +78,13 @@ class DuplicateStage:
         images = table["image"].to_pylist()
         inversions = table["inversion"].to_pylist()
         return [
-            self.decide(Inversion.from_row(inversion), normalise(image["given_query"] or ""))
+            self.decide(Inversion.from_row(inversion), comparison_key(image["given_query"] or ""))
             for inversion, image in zip(inversions, images, strict=True)
         ]
 
     def decide(self, inversion: Inversion, query: str) -> Result:
         """Keep or drop one inversion, and remember it."""
-        prompt = normalise(inversion.prompt)
+        prompt = comparison_key(inversion.prompt)
         digest = bytes.fromhex(content_hash(prompt, query))
         if digest in self._seen:
             return Drop("exact_duplicate")

@@ -14,6 +14,7 @@ from pe.decode.generate import make_generator, sample_keys
 from pe.decode.sampling import SamplingConfig
 from pe.prefixes import PREFIXES, check_prefix
 from pe.records import Expansion
+from pe.text.phrase import comparison_key
 from pe.train.run import TrainedModel
 
 BATCH_QUERIES = 16
@@ -59,11 +60,11 @@ class T5Expander:
         seed: int = 0,
         sampling: SamplingConfig,
     ) -> list[list[Expansion]]:
-        """Return n expansions of every query, all different wherever the model can be brought to
-        it.
+        """Return n expansions of every query, different from it and from each other.
 
-        A text that comes twice is drawn again with the next sample numbers, up to 4 times; at
-        temperature 0, and where the model has only one thing to say, repetitions remain.
+        A text that comes twice, or only says the query again, is drawn anew with the next sample
+        numbers, up to 4 times; at temperature 0, and where the model has only one thing to say,
+        such texts remain.
 
         Raises ValueError for n < 1, an unknown prefix, an empty query, or one that is longer than
         what the model was trained to read.
@@ -125,8 +126,9 @@ class T5Expander:
                         model=self.model.name,
                     )
                     spare[i].append(expansion)
-                    if text and len(found[i]) < n:
-                        found[i].setdefault(" ".join(text.casefold().split()), expansion)
+                    key = comparison_key(text)
+                    if key and key != comparison_key(queries[i]) and len(found[i]) < n:
+                        found[i].setdefault(key, expansion)
         filled = zip(found, spare, strict=True)
         return [[*texts.values(), *rest[: n - len(texts)]] for texts, rest in filled]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pe.text.phrase import comparison_key
 from pe.text.split import content_words
 
 
@@ -18,5 +19,5 @@ def content_recall(query: str, text: str) -> tuple[int, int]:
 
 
 def count_distinct(texts: Sequence[str]) -> int:
-    """Count texts that differ by more than case and spaces."""
-    return len({" ".join(text.casefold().split()) for text in texts})
+    """Count texts that differ by more than case, spaces and punctuation."""
+    return len({comparison_key(text) for text in texts})

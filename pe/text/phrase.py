@@ -4,11 +4,14 @@ Knows nothing about what a phrase says.
 """
 
 import re
+import unicodedata
 
 WORD_CHARACTER = re.compile(r"[^\W_]")
 LOOSE_MARKS = " *.,:;|/\\<>-–—=~+!?`"
 _PAIRS = {'"': '"', "“": "”", "'": "'", "‘": "’"}
 _DIGITS = re.compile(r"(?<![\w.])\d(?: \d)+(?: ?s\b)?|\b\d+ (?=(?:k|d|mm|px|p|mp)\b)")
+_NOT_WORD = re.compile(r"[\W_]+")
+_SPACES = re.compile(r"\s+")
 _HYPHENS = re.compile(r" ?[-‐–_] ?")
 
 
@@ -53,3 +56,13 @@ def tidy_phrase(phrase: str) -> str:
         ):
             phrase = phrase[:-1].strip(LOOSE_MARKS)
     return phrase
+
+
+def comparison_key(text: str) -> str:
+    """Reduce a text to what counts for being the same: "A  Cat, (4K)!" -> "a cat 4k"."""
+    lowered = text.lower()
+    if lowered.isascii():
+        return _NOT_WORD.sub(" ", lowered).strip() or text
+    # marks are vowels in many scripts, and no word characters to `re`
+    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in lowered)
+    return _SPACES.sub(" ", "".join(kept)).strip() or text

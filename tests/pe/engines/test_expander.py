@@ -121,6 +121,13 @@ def test_a_text_that_comes_twice_is_drawn_again(expander, monkeypatch):
     assert asked == [(1, [0, 1, 2]), (1, [3, 4, 5])]
 
 
+def test_a_text_that_only_says_the_query_again_is_drawn_again(expander, monkeypatch):
+    asked = scripted(expander, monkeypatch, ["Red  fox.", "a red fox, ink"])
+    (result,) = expander.expand(["red fox"], 1, sampling=SAMPLING)
+    assert texts(result) == ["a red fox, ink"]
+    assert asked == [(1, [0]), (1, [1])]
+
+
 def test_an_empty_text_is_drawn_again(expander, monkeypatch):
     asked = scripted(expander, monkeypatch, ["", "a fox"])
     (result,) = expander.expand(["fox"], 1, sampling=SAMPLING)

@@ -26,8 +26,8 @@ def test_recall_counts_content_words_of_the_query(query, text, expected):
     [
         ([], 0),
         (["a fox", "A  Fox ", "a fox"], 1),
-        (["a fox", "a fox.", "the fox"], 3),
+        (["a fox", "a fox.", "the fox"], 2),
     ],
 )
-def test_texts_differ_by_more_than_case_and_spaces(texts, expected):
+def test_texts_differ_by_more_than_case_spaces_and_punctuation(texts, expected):
     assert count_distinct(texts) == expected
