@@ -29,7 +29,7 @@ test-all: $(VENV_ALL)/.installed
 lint: $(VENV_ALL)/.installed
 	$(VENV_ALL)/bin/ruff format --check .
 	$(VENV_ALL)/bin/ruff check .
-	$(VENV_ALL)/bin/basedpyright
+	$(VENV_ALL)/bin/basedpyright --pythonpath $(VENV_ALL)/bin/python
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
