@@ -1,5 +1,4 @@
-"""Exact and near duplicates among inversions. Sees every row once, in order; the first one
-stays."""
+"""Exact and near duplicates among inversions, seen once and in order: the first one stays."""
 
 import dataclasses
 from typing import ClassVar

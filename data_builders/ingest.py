@@ -29,8 +29,7 @@ ROW_TYPE = pa.struct(
 
 
 class TableSource:
-    """The rows of one prompt table, cut into shards; `key` hashes the file's bytes and its
-    config."""
+    """The rows of one prompt table, cut into shards; `key` hashes its bytes and its config."""
 
     num_rows = None  # not known without reading the whole file
 

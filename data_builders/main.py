@@ -4,7 +4,7 @@ out/stages/NAME-VERSION-KEY/   one folder a stage and setting; what a rerun goes
 out/pairs/  out/dropped/       the dataset, and every row that is not in it with its reason
 out/prompt_expansion/1.0.0/    the same as a TensorFlow dataset
 out/README.md  out/config.gin  card and settings
-out/stats.json                 counts by stage; written last, so that its presence means "finished"
+out/stats.json                 counts by stage; written last: its presence means "finished"
 """
 
 import dataclasses

@@ -1,5 +1,4 @@
-"""Inversion -> queries. The rules are data_builders.query_extraction's; here they meet the
-runner."""
+"""Inversion -> queries: where the rules of query_extraction meet the runner."""
 
 from typing import ClassVar
 

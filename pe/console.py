@@ -1,5 +1,4 @@
-"""What a person sees while long work runs: bars on a terminal, plain lines elsewhere. All on
-stderr."""
+"""What a person sees: progress on stderr (bars on a terminal, else lines), tables on stdout."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,4 @@
-"""From a query and its prompt to a training pair: prefix, split, half. Shared by builder and
-refine.
+"""From a query and its prompt to a training pair: prefix, split, half.
 
 Knows nothing of files, engines or where query and prompt came from.
 """
@@ -15,8 +14,7 @@ KIND_PREFIXES = {"abstract": "ABST", "grounded": "GRD", "specific": "SPCT"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PairConfig:
-    """How pairs are split (arXiv:2312.16720 sec. 3: 70/20/10, the train split 50/50) and
-    prefixed."""
+    """How pairs are split and prefixed (arXiv:2312.16720: 70/20/10, the train split 50/50)."""
 
     train_frac: float = 0.7
     validation_frac: float = 0.2

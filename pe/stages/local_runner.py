@@ -46,8 +46,7 @@ class RunnerConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StageStats:
-    """Counts of one stage: `num_in`, `num_kept`, `num_dropped` count parents, `num_out`
-    children."""
+    """Counts of one stage: in, kept and dropped are parents, out is children."""
 
     name: str
     version: str

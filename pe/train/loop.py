@@ -1,5 +1,4 @@
-"""The training loop. It knows no model and no data: a step, batches and evaluators are handed to
-it.
+"""The training loop. It knows no model and no data: both are handed to it, with the evaluators.
 
 1. restore the newest checkpoint, if any
 2. for each step: next batch -> train step
