@@ -111,7 +111,7 @@ class RMSNorm(nnx.Module):
 
 
 class RelativeBias(nnx.Module):
-    """A learned bias per head and distance bucket, shared by all layers of a stack."""
+    """A learned bias per head and distance bucket, of a stack or (umT5) of one layer."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class Attention(nnx.Module):
     ) -> Float[Array, "B T D"]:
         """Attend from x to keys that were projected before; the softmax is float32."""
         queries = self.split_heads(self.query(x))
-        scores = jnp.einsum("btnh,bsnh->bnts", queries, keys).astype(jnp.float32)
+        scores = jnp.einsum("btnh,bsnh->bnts", queries, keys, preferred_element_type=jnp.float32)
         if bias is not None:
             scores = scores + bias
         weights = jax.nn.softmax(jnp.where(mask, scores, NEGATIVE), axis=-1).astype(values.dtype)

@@ -1,7 +1,15 @@
-"""T5 (arXiv:1910.10683; v1.1: gated GELU, untied output, no output scaling) in Flax NNX.
+"""The T5 family in Flax NNX.
 
-Knows token ids and segment ids, nothing of vocabularies, prefixes or losses. Every array is float32
-at rest and `dtype` in the matrix products; norms, softmax and logits are float32.
+| member               | activations  | logits                          | position bias |
+|----------------------|--------------|---------------------------------|---------------|
+| T5 1.0 (1910.10683)  | relu         | tied to the embedding, scaled   | a stack       |
+| T5 1.1, LM, FLAN     | gelu, linear | of their own, not scaled        | a stack       |
+| mT5 (2010.11934)     | gelu, linear | of their own, not scaled        | a stack       |
+| umT5 (2304.09151)    | gelu, linear | of their own, not scaled        | a layer       |
+
+Knows token ids and segment ids, nothing of vocabularies, prefixes or losses. A new model's arrays
+are float32; the matrix products are `dtype`; norms, softmax and logits are float32 always (float16
+is not offered: T5's activations leave its range).
 """
 
 import dataclasses
@@ -27,7 +35,13 @@ DTYPES = ("float32", "bfloat16")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class T5Config:
-    """Sizes of a T5. The defaults are a 5 M model that a CPU trains in an hour."""
+    """Sizes and kind of a T5. The sizes are by default those of a 5 M model.
+
+    `tied_logits` takes the embedding table for the output too; `scaled_logits` multiplies what goes
+    into the output by d_model^-0.5 (both: T5 1.0). `layer_biases` gives each layer a position bias
+    of its own (umT5). `remat` computes a layer's activations again in the backward pass instead of
+    keeping them.
+    """
 
     vocab_size: int = 4096
     d_model: int = 256
@@ -41,7 +55,11 @@ class T5Config:
     num_buckets: int = 32
     max_distance: int = 128
     norm_epsilon: float = 1e-6
-    dtype: str = "float32"
+    tied_logits: bool = False
+    scaled_logits: bool = False
+    layer_biases: bool = False
+    dtype: str = "bfloat16"
+    remat: bool = False
 
     def __post_init__(self) -> None:
         sizes = ("vocab_size", "d_model", "num_heads", "head_dim", "d_ff", "max_distance")
@@ -87,6 +105,8 @@ class EncoderLayer(nnx.Module):
 
     def __init__(self, config: T5Config, *, rngs: nnx.Rngs):
         dtype = jnp.dtype(config.dtype)
+        if config.layer_biases:
+            self.relpos_bias = make_bias(config, bidirectional=True, rngs=rngs)
         self.pre_attention_layer_norm = RMSNorm(
             config.d_model, epsilon=config.norm_epsilon, dtype=dtype
         )
@@ -119,6 +139,8 @@ class DecoderLayer(nnx.Module):
         dtype = jnp.dtype(config.dtype)
         sizes = (config.d_model, config.num_heads, config.head_dim)
         epsilon = config.norm_epsilon
+        if config.layer_biases:
+            self.relpos_bias = make_bias(config, bidirectional=False, rngs=rngs)
         self.pre_self_attention_layer_norm = RMSNorm(config.d_model, epsilon=epsilon, dtype=dtype)
         self.self_attention = Attention(*sizes, dtype=dtype, rngs=rngs)
         self.pre_cross_attention_layer_norm = RMSNorm(config.d_model, epsilon=epsilon, dtype=dtype)
@@ -170,11 +192,30 @@ def make_bias(config: T5Config, *, bidirectional: bool, rngs: nnx.Rngs) -> Relat
     )
 
 
+def position_biases(
+    stack: "Encoder | Decoder", query_positions: Int[Array, " T"], key_positions: Int[Array, " S"]
+) -> list[Float[Array, "1 N T S"]]:
+    """Return the bias of every layer: the stack's, computed once, or each layer's own."""
+    if hasattr(stack, "relpos_bias"):
+        return [stack.relpos_bias(query_positions, key_positions)] * len(stack.layers)
+    return [layer.relpos_bias(query_positions, key_positions) for layer in stack.layers]
+
+
+def run_layer(layer: nnx.Module, *args: Array, remat: bool, **kwargs: Array | None) -> Array:
+    """Run a layer; with `remat`, the backward pass computes it again."""
+    if not remat:
+        return layer(*args, **kwargs)
+    graph, state = nnx.split(layer)
+    again = jax.checkpoint(lambda state, args, kwargs: nnx.merge(graph, state)(*args, **kwargs))
+    return again(state, args, kwargs)
+
+
 class Encoder(nnx.Module):
     """The stack that reads the query."""
 
     def __init__(self, config: T5Config, *, rngs: nnx.Rngs):
-        self.relpos_bias = make_bias(config, bidirectional=True, rngs=rngs)
+        if not config.layer_biases:
+            self.relpos_bias = make_bias(config, bidirectional=True, rngs=rngs)
         self.layers = nnx.List(
             [EncoderLayer(config, rngs=rngs) for _ in range(config.num_encoder_layers)]
         )
@@ -182,6 +223,7 @@ class Encoder(nnx.Module):
             config.d_model, epsilon=config.norm_epsilon, dtype=jnp.dtype(config.dtype)
         )
         self.dropout_rate = config.dropout_rate
+        self.remat = config.remat
 
     def __call__(
         self,
@@ -192,11 +234,11 @@ class Encoder(nnx.Module):
     ) -> Float[Array, "B L D"]:
         keys = split_key(key, len(self.layers) + 2)
         positions = jnp.arange(x.shape[1])
-        bias = self.relpos_bias(positions, positions)
+        biases = position_biases(self, positions, positions)
         mask = attention_mask(segments, segments)
         x = dropout(x, self.dropout_rate, keys[-1])
-        for layer, layer_key in zip(self.layers, keys[:-2], strict=True):
-            x = layer(x, mask=mask, bias=bias, key=layer_key)
+        for layer, bias, layer_key in zip(self.layers, biases, keys[:-2], strict=True):
+            x = run_layer(layer, x, mask=mask, bias=bias, key=layer_key, remat=self.remat)
         return dropout(self.encoder_norm(x), self.dropout_rate, keys[-2])
 
 
@@ -204,21 +246,24 @@ class Decoder(nnx.Module):
     """The stack that writes the prompt."""
 
     def __init__(self, config: T5Config, *, rngs: nnx.Rngs):
-        self.relpos_bias = make_bias(config, bidirectional=False, rngs=rngs)
+        if not config.layer_biases:
+            self.relpos_bias = make_bias(config, bidirectional=False, rngs=rngs)
         self.layers = nnx.List(
             [DecoderLayer(config, rngs=rngs) for _ in range(config.num_decoder_layers)]
         )
         self.decoder_norm = RMSNorm(
             config.d_model, epsilon=config.norm_epsilon, dtype=jnp.dtype(config.dtype)
         )
-        self.logits_dense = Linear(
-            config.d_model,
-            config.vocab_size,
-            init=nnx.initializers.variance_scaling(1.0, "fan_in", "truncated_normal"),
-            dtype=jnp.dtype(config.dtype),
-            rngs=rngs,
-        )
+        if not config.tied_logits:
+            self.logits_dense = Linear(
+                config.d_model,
+                config.vocab_size,
+                init=nnx.initializers.variance_scaling(1.0, "fan_in", "truncated_normal"),
+                dtype=jnp.dtype(config.dtype),
+                rngs=rngs,
+            )
         self.dropout_rate = config.dropout_rate
+        self.remat = config.remat
 
     def __call__(
         self,
@@ -228,18 +273,18 @@ class Decoder(nnx.Module):
         segments: Int[Array, "B T"],
         encoder_segments: Int[Array, "B S"],
         key: Key[Array, ""] | None,
-    ) -> Float[Array, "B T V"]:
+    ) -> Float[Array, "B T D"]:
         keys = split_key(key, len(self.layers) + 2)
         positions = jnp.arange(x.shape[1])
-        bias = self.relpos_bias(positions, positions)
+        biases = position_biases(self, positions, positions)
         causal = positions[:, None] >= positions[None, :]
         mask = attention_mask(segments, segments) & causal
         cross_mask = attention_mask(segments, encoder_segments)
         x = dropout(x, self.dropout_rate, keys[-1])
-        for layer, layer_key in zip(self.layers, keys[:-2], strict=True):
-            x = layer(x, encoded, mask=mask, cross_mask=cross_mask, bias=bias, key=layer_key)
-        x = dropout(self.decoder_norm(x), self.dropout_rate, keys[-2])
-        return self.logits_dense(x).astype(jnp.float32)
+        masks = {"mask": mask, "cross_mask": cross_mask}
+        for layer, bias, layer_key in zip(self.layers, biases, keys[:-2], strict=True):
+            x = run_layer(layer, x, encoded, **masks, bias=bias, key=layer_key, remat=self.remat)
+        return dropout(self.decoder_norm(x), self.dropout_rate, keys[-2])
 
     def start(
         self, encoded: Float[Array, "B S D"], *, num_candidates: int, max_tokens: int
@@ -259,11 +304,11 @@ class Decoder(nnx.Module):
         cache: DecoderCache,
         position: Int[Array, ""],
         encoder_segments: Int[Array, "B S"],
-    ) -> tuple[Float[Array, "BK V"], DecoderCache]:
-        """Write one position for every candidate and return the logits of the next token."""
+    ) -> tuple[Float[Array, "BK 1 D"], DecoderCache]:
+        """Write one position for every candidate and return what the logits are made of."""
         batch = encoder_segments.shape[0]
         key_positions = jnp.arange(cache.self_keys[0].shape[1])
-        bias = self.relpos_bias(position[None], key_positions)
+        biases = position_biases(self, position[None], key_positions)
         mask = (key_positions <= position)[None, None, None, :]
         cross_mask = (encoder_segments != 0)[:, None, None, :]
         self_keys, self_values = [], []
@@ -273,7 +318,7 @@ class Decoder(nnx.Module):
             start = (0, position, 0, 0)
             keys = jax.lax.dynamic_update_slice(cache.self_keys[i], keys, start)
             values = jax.lax.dynamic_update_slice(cache.self_values[i], values, start)
-            x = x + layer.self_attention.attend(h, keys, values, mask=mask, bias=bias)
+            x = x + layer.self_attention.attend(h, keys, values, mask=mask, bias=biases[i])
             self_keys.append(keys)
             self_values.append(values)
             h = layer.pre_cross_attention_layer_norm(x)
@@ -283,11 +328,10 @@ class Decoder(nnx.Module):
             )
             x = x + h.reshape(x.shape)
             x = x + layer.mlp(layer.pre_mlp_layer_norm(x))
-        logits = self.logits_dense(self.decoder_norm(x)).astype(jnp.float32)[:, 0]
         cache = DecoderCache(
             tuple(self_keys), tuple(self_values), cache.cross_keys, cache.cross_values
         )
-        return logits, cache
+        return self.decoder_norm(x), cache
 
 
 class T5(nnx.Module):
@@ -332,13 +376,24 @@ class T5(nnx.Module):
         """
         keys = split_key(key, 2)
         encoded = self.encode(inputs, input_segments, key=keys[0])
-        return self.decoder(
+        decoded = self.decoder(
             self.embed(decoder_inputs),
             encoded,
             segments=target_segments,
             encoder_segments=input_segments,
             key=keys[1],
         )
+        return self.to_logits(decoded)
+
+    def to_logits(self, x: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
+        """Project what the decoder gives onto the vocabulary, summing in float32."""
+        if self.config.scaled_logits:
+            x = x * self.config.d_model**-0.5
+        if self.config.tied_logits:
+            table = self.embedding[...].astype(x.dtype)
+            return jnp.einsum("btd,vd->btv", x, table, preferred_element_type=jnp.float32)
+        kernel = self.decoder.logits_dense.kernel[...].astype(x.dtype)
+        return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
 
     def start_decoding(
         self,
@@ -360,7 +415,9 @@ class T5(nnx.Module):
         encoder_segments: Int[Array, "B S"],
     ) -> tuple[Float[Array, "BK V"], DecoderCache]:
         """Feed one token a candidate; return logits of the next and the grown cache."""
-        return self.decoder.step(self.embed(tokens[:, None]), cache, position, encoder_segments)
+        x = self.embed(tokens[:, None])
+        x, cache = self.decoder.step(x, cache, position, encoder_segments)
+        return self.to_logits(x)[:, 0], cache
 
 
 def count_params(config: T5Config) -> int:

@@ -97,6 +97,7 @@ def tiny_config():
     """Six steps of a T5 with one layer a stack, with every kind of randomness on."""
     return TrainConfig(
         model=T5Config(
+            dtype="float32",
             vocab_size=416,  # more rows than pieces, as T5's own checkpoints have
             d_model=16,
             num_heads=2,

@@ -124,6 +124,7 @@ def test_every_epoch_has_an_order_of_its_own(batches, source):
 def tiny_t5(make_t5):
     return make_t5(
         T5Config(
+            dtype="float32",
             vocab_size=400,
             d_model=8,
             num_heads=2,

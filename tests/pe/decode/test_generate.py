@@ -11,6 +11,7 @@ from pe.decode.generate import make_generator, sample_keys
 from pe.models.t5 import T5Config
 
 TINY = T5Config(
+    dtype="float32",
     vocab_size=20,
     d_model=8,
     num_heads=2,

@@ -16,6 +16,7 @@ from pe.train.loss import token_xent
 
 GOLDEN = Path(__file__).parents[3] / "../shared/golden/t5x/t5_1_1"
 TINY = T5Config(
+    dtype="float32",
     vocab_size=20,
     d_model=8,
     num_heads=2,
@@ -51,6 +52,7 @@ def t5x_name(path):
 def t5x_model(golden, sizes):
     """(graph, parameters) of T5X's own trained model, in this project's T5."""
     config = T5Config(
+        dtype="float32",
         vocab_size=sizes["vocab_size"],
         d_model=sizes["emb_dim"],
         num_heads=sizes["num_heads"],

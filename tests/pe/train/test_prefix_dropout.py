@@ -10,6 +10,7 @@ from pe.models.t5 import T5Config
 from pe.train.prefix_dropout import PrefixDropoutConfig, drop_prefixes, dropout_rate
 
 TINY = T5Config(
+    dtype="float32",
     vocab_size=20,
     d_model=8,
     num_heads=2,

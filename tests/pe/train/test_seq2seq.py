@@ -17,6 +17,7 @@ from pe.train.seq2seq import (
 )
 
 TINY = T5Config(
+    dtype="float32",
     vocab_size=20,
     d_model=8,
     num_heads=2,
