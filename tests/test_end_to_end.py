@@ -82,6 +82,38 @@ def test_expand_reads_queries_from_stdin_and_prints_a_table(
     assert "a lighthouse" in text
 
 
+def test_expand_streams_what_it_would_have_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = [
+        "expand",
+        "a red fox",
+        "--model",
+        str(folder / "run"),
+        "-n",
+        "1",
+        "--max_tokens",
+        "9",
+    ]
+    assert cli.main([*command, "--json"]) == 0
+    text = json.loads(capsys.readouterr().out)["expansions"][0]["text"]
+    assert cli.main([*command, "--stream"]) == 0
+    assert capsys.readouterr().out == f"a red fox\n{text}\n"
+
+
+def test_expand_keeps_bans_and_searches_beams(folder: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["expand", "a red fox", "--model", str(folder / "run"), "--max_tokens", "9", "--json"]
+    assert cli.main([*command, "-n", "2", "--beams", "3", "--ban", "*e*"]) == 0
+    expansions = json.loads(capsys.readouterr().out)["expansions"]
+    assert len(expansions) == 2
+    assert not any("e" in expansion["text"].lower() for expansion in expansions)
+    flags = ["--ban", "*a*", "--candidates", "6", "--top_k", "50", "--dtype", "bfloat16"]
+    assert cli.main([*command, "-n", "3", *flags]) == 0
+    expansions = json.loads(capsys.readouterr().out)["expansions"]
+    assert len(expansions) == 3
+    assert not any("a" in expansion["text"].lower() for expansion in expansions)
+
+
 def test_score_gives_every_row_the_total_and_the_kinds(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -107,7 +139,25 @@ def test_score_gives_every_row_the_total_and_the_kinds(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["expand", "x", "--model", "nowhere"], "is no model folder (run.json is missing)"),
+        (["expand", "x", "--model", "nowhere"], "nowhere"),
+        (["expand", "x", "--model", "OUT"], "OUT is no model folder; it holds nothing"),
+        (["expand", "x", "--model", "RUN", "--vocab", "nowhere"], "vocabulary 'nowhere' not found"),
+        (["expand", "x", "--model", "RUN", "--vocab", "EMPTY"], "EMPTY is no SentencePiece model"),
+        (["expand", "x", "--model", "RUN", "--template", "{q}"], "expected {query} in it, once"),
+        (["expand", "x", "--model", "RUN", "--target", "clip:0"], "target: got 'clip:0', expected"),
+        (["expand", "x", "--model", "RUN", "--target", "nowhere"], "no such file or folder"),
+        (["expand", "x", "--model", "RUN", "--candidates", "2"], "candidates: got 2, expected 4"),
+        (["expand", "x", "--model", "RUN", "--ban", "!"], "ban: '!' holds no letter or digit"),
+        (["expand", "x", "--model", "RUN", "--min_p", "2"], "min_p: got 2.0, expected 0 < min_p"),
+        (["expand", "x", "--model", "RUN", "--top_k", "0"], "top_k: got 0, expected 1 or more"),
+        (
+            ["expand", "x", "--model", "RUN", "--repetition_penalty", "0"],
+            "repetition_penalty: got 0.0, expected more than 0",
+        ),
+        (["expand", "x", "--model", "RUN", "--beams", "0"], "num_beams: got 0, expected 1 or more"),
+        (["expand", "x", "--model", "RUN", "--beams", "2"], "n: got 4, expected 1 to 2"),
+        (["expand", "x", "--model", "RUN", "--stream", "--json"], "no --json, --beams"),
+        (["expand", "x", "--model", "RUN", "--stream", "-n", "99"], "99 texts; at most"),
         (["expand", "x", "--model", "RUN", "-n", "0"], "-n: got 0, expected 1 or more"),
         (["expand", "x", "--model", "RUN", "--prefix", "FLAV"], "unknown prefix 'FLAV'"),
         (["expand", "", "--model", "RUN"], "the query is empty"),
@@ -144,8 +194,12 @@ def test_a_wrong_input_says_what_is_wrong_and_exits_with_2(
         "EMPTY": str(empty),
         "COLUMNS": str(columns),
     }
+    if arguments[-2:] == ["--model", "OUT"]:
+        (tmp_path / "out").mkdir()
     assert cli.main([places.get(argument, argument) for argument in arguments]) == 2
     error = capsys.readouterr().err
+    for name in ("OUT", "EMPTY"):
+        error = error.replace(places[name], name)
     assert error.startswith(f"pe {arguments[0]}: ")
     assert message in error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("build", "show", "train", "expand", "score")
+COMMANDS = ("build", "show", "train", "expand", "score", "convert")
 TOOLS = sorted(ROOT.glob("tools/**/*.py"))
 
 

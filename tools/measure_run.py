@@ -16,6 +16,7 @@ from pathlib import Path
 from pe.data.pipeline import load_pairs
 from pe.decode.sampling import SamplingConfig
 from pe.engines.expander import T5Expander
+from pe.engines.model import load_model
 from pe.eval.likelihood import rows_by, score_model
 from pe.metrics.text import content_recall, count_distinct
 from pe.train.run import load_run
@@ -46,7 +47,7 @@ def main() -> int:
             f"  blanking costs {values['blanked'] - values['query']:.3f}"
             f"  emptying {values['empty'] - values['query']:.3f}"
         )
-    expander = T5Expander(model)
+    expander = T5Expander(load_model(args.model))
     kinds = rows_by(pairs, "kind")
     print(f"share of the query's content words in the expansion, n = {args.n}, temperature 1")
     for group, rows in {"any kind": list(range(len(pairs))), **kinds}.items():

@@ -1,4 +1,8 @@
-"""From logits to a drawn token. Knows no model and no text."""
+"""From logits to a drawn token. Knows no model and no text.
+
+Thresholds are found by bisecting the bits of the values, not by sorting the vocabulary, and a token
+is drawn with one uniform number a row, not one a token: both cost a fraction on wide vocabularies.
+"""
 
 import dataclasses
 import math
@@ -6,17 +10,28 @@ import math
 import jax
 import jax.numpy as jnp
 
-from pe.axes import Array, Float, Int, Key
+from pe.axes import Array, Bool, Float, Int, Key
 from pe.models.layers import NEGATIVE
+
+CDF_BLOCK = 128
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """How tokens are drawn; the paper samples at temperature 1 (arXiv:2312.16720), 0 is greedy."""
+    """How a text is drawn; the paper samples at temperature 1 (arXiv:2312.16720), 0 is greedy.
+
+    `top_k`, `top_p` and `min_p` leave out unlikely tokens, in this order, after the temperature.
+    `repetition_penalty` divides the positive and multiplies the negative logits of tokens that the
+    text already holds (arXiv:1909.05858). `ban` lists phrases that no text may hold, see
+    `pe.decode.phrase_ban`. `max_tokens` counts in the model's own tokens.
+    """
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    ban: tuple[str, ...] = ()
     max_tokens: int = 77
 
     def __post_init__(self) -> None:
@@ -26,20 +41,78 @@ class SamplingConfig:
             raise ValueError(f"top_k: got {self.top_k}, expected 1 or more")
         if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"top_p: got {self.top_p}, expected 0 < top_p <= 1")
+        if self.min_p is not None and not 0.0 < self.min_p <= 1.0:
+            raise ValueError(f"min_p: got {self.min_p}, expected 0 < min_p <= 1")
+        if self.repetition_penalty is not None and not 0.0 < self.repetition_penalty < math.inf:
+            raise ValueError(
+                f"repetition_penalty: got {self.repetition_penalty}, expected more than 0 (1: off)"
+            )
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens: got {self.max_tokens}, expected 1 or more")
 
 
-def keep_top_k(logits: Float[Array, "B V"], top_k: int) -> Float[Array, "B V"]:
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SamplingArrays:
+    """A SamplingConfig's numbers as arrays, so that other numbers compile nothing anew."""
+
+    temperature: Float[Array, ""]
+    top_k: Int[Array, ""] | None
+    top_p: Float[Array, ""] | None
+    min_p: Float[Array, ""] | None
+    repetition_penalty: Float[Array, ""] | None
+
+
+def to_arrays(config: SamplingConfig) -> SamplingArrays:
+    """Return the numbers of a config; options that are off stay None."""
+
+    def array(value: float | None) -> Array | None:
+        return None if value is None else jnp.asarray(value, jnp.float32)
+
+    return SamplingArrays(
+        temperature=jnp.float32(config.temperature),
+        top_k=None if config.top_k is None else jnp.int32(config.top_k),
+        top_p=array(config.top_p),
+        min_p=array(config.min_p),
+        repetition_penalty=array(config.repetition_penalty),
+    )
+
+
+def _ordered_bits(x: Float[Array, "B V"]) -> Array:
+    """Map float32 to uint32 so that the order stays, and equal numbers stay equal."""
+    bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
+    bits = jnp.where(x == 0.0, jnp.uint32(0), bits)  # -0.0 has other bits than 0.0
+    return jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))
+
+
+def _keep_heaviest(
+    logits: Float[Array, "B V"], weights: Float[Array, "#B #V"], goal: Float[Array, "#B 1"]
+) -> Float[Array, "B V"]:
+    """Keep the fewest largest logits whose weights sum up to `goal`, and what ties with the last.
+
+    The threshold is found bit by bit: 32 passes, each a compare and a sum.
+    """
+    ordered = _ordered_bits(logits)
+
+    def try_bit(i: Array, threshold: Array) -> Array:
+        candidate = threshold | (jnp.uint32(1) << (31 - i).astype(jnp.uint32))
+        total = jnp.sum(jnp.where(ordered >= candidate, weights, 0.0), axis=-1, keepdims=True)
+        return jnp.where(total >= goal, candidate, threshold)
+
+    start = jnp.zeros((logits.shape[0], 1), jnp.uint32)
+    threshold = jax.lax.fori_loop(0, 32, try_bit, start)
+    return jnp.where(ordered < threshold, NEGATIVE, logits)
+
+
+def keep_top_k(logits: Float[Array, "B V"], top_k: Int[Array, ""]) -> Float[Array, "B V"]:
     """Leave the `top_k` largest logits of a row (and what ties with the last) as they are.
 
     Example (top_k 2):
       logits   [[3, 1, 2, 0]]
       returns  [[3, -1e10, 2, -1e10]]
     """
-    top_k = min(top_k, logits.shape[-1])
-    smallest = jax.lax.top_k(logits, top_k)[0][:, -1:]
-    return jnp.where(logits < smallest, NEGATIVE, logits)
+    goal = jnp.minimum(top_k, logits.shape[-1]).astype(jnp.float32)
+    return _keep_heaviest(logits, jnp.ones((1, 1)), goal[None, None])
 
 
 def keep_top_p(logits: Float[Array, "B V"], top_p: Float[Array, ""]) -> Float[Array, "B V"]:
@@ -49,27 +122,84 @@ def keep_top_p(logits: Float[Array, "B V"], top_p: Float[Array, ""]) -> Float[Ar
       logits   [[log 5, log 1, log 4]]
       returns  [[log 5, -1e10, log 4]]
     """
-    ordered = jnp.sort(logits, axis=-1, descending=True)
-    probs = jax.nn.softmax(ordered, axis=-1)
-    before = jnp.cumsum(probs, axis=-1) - probs  # what the more likely ones reach without this one
-    num_kept = jnp.sum(before < top_p, axis=-1, keepdims=True)
-    smallest = jnp.take_along_axis(ordered, num_kept - 1, axis=-1)
+    weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+    return _keep_heaviest(logits, weights, top_p * jnp.sum(weights, axis=-1, keepdims=True))
+
+
+def keep_min_p(logits: Float[Array, "B V"], min_p: Float[Array, ""]) -> Float[Array, "B V"]:
+    """Leave the tokens at least `min_p` times as likely as the likeliest (arXiv:2407.01082).
+
+    Example (min_p 0.5; probabilities 0.5, 0.1, 0.4):
+      logits   [[log 5, log 1, log 4]]
+      returns  [[log 5, -1e10, log 4]]
+    """
+    smallest = jnp.max(logits, axis=-1, keepdims=True) + jnp.log(min_p)
     return jnp.where(logits < smallest, NEGATIVE, logits)
 
 
+def penalize_repetition(
+    logits: Float[Array, "B V"], seen: Bool[Array, "B V"], penalty: Float[Array, ""]
+) -> Float[Array, "B V"]:
+    """Make tokens that a text already holds less likely (arXiv:1909.05858 sec. 4.1).
+
+    Example (penalty 2, the first two seen):
+      logits   [[3, -1, 2]]
+      returns  [[1.5, -2, 2]]
+    """
+    return jnp.where(seen, jnp.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+def draw_tokens(logits: Float[Array, "B V"], uniforms: Float[Array, " B"]) -> Int[Array, " B"]:
+    """Draw a token a row by its softmax, where a uniform number of [0, 1) falls on its running sum.
+
+    The sum runs over blocks first and then inside one, so it is short; a token of no probability is
+    never drawn, whatever the rounding.
+    """
+    weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+    weights = jnp.where(logits <= NEGATIVE, 0.0, weights)
+    width = -(-weights.shape[-1] // CDF_BLOCK) * CDF_BLOCK
+    weights = jnp.pad(weights, ((0, 0), (0, width - weights.shape[-1])))
+    blocks = weights.reshape(weights.shape[0], -1, CDF_BLOCK)
+    sums = jnp.sum(blocks, axis=-1)
+    running = jnp.cumsum(sums, axis=-1)
+    goal = uniforms[:, None] * running[:, -1:]
+    block = _first_above(running, goal, sums)
+    before = jnp.take_along_axis(running - sums, block, axis=-1)
+    inside = jnp.take_along_axis(blocks, block[..., None], axis=1)[:, 0]
+    rest = jnp.maximum(goal - before, 0.0)  # rounding may leave less than nothing
+    place = _first_above(jnp.cumsum(inside, axis=-1), rest, inside)
+    return (block * CDF_BLOCK + place)[:, 0].astype(jnp.int32)
+
+
+def _first_above(
+    running: Float[Array, "B V"], goal: Float[Array, "B 1"], weights: Float[Array, "B V"]
+) -> Int[Array, "B 1"]:
+    """Return the first place whose running sum passes the goal, or the last that has any weight.
+
+    A running sum is rounded, and not always upwards: the place is the next one with any weight.
+    """
+    positions = jnp.arange(weights.shape[-1])
+    has_weight = weights > 0
+    last = jnp.max(jnp.where(has_weight, positions, 0), axis=-1, keepdims=True)
+    start = jnp.sum(running <= goal, axis=-1, keepdims=True)
+    after = jnp.where(has_weight & (positions >= start), positions, positions.size)
+    return jnp.minimum(jnp.min(after, axis=-1, keepdims=True), last)
+
+
 def sample_tokens(
-    logits: Float[Array, "B V"],
-    keys: Key[Array, " B"],
-    *,
-    temperature: Float[Array, ""],
-    top_k: int | None,
-    top_p: Float[Array, ""] | None,
+    logits: Float[Array, "B V"], keys: Key[Array, " B"], options: SamplingArrays
 ) -> Int[Array, " B"]:
     """Draw a token a row, each by its own key; temperature 0 takes the most likely."""
-    warm = logits / jnp.maximum(temperature, 1e-6)
-    if top_k is not None:
-        warm = keep_top_k(warm, top_k)
-    if top_p is not None:
-        warm = keep_top_p(warm, top_p)
-    drawn = jax.vmap(jax.random.categorical)(keys, warm)
-    return jnp.where(temperature == 0.0, jnp.argmax(logits, axis=-1), drawn)
+    # less the largest first: so that a forbidden token stays one at any temperature
+    warm = logits - jnp.max(logits, axis=-1, keepdims=True)
+    warm = jnp.where(logits <= NEGATIVE, NEGATIVE, warm / jnp.maximum(options.temperature, 1e-6))
+    if options.top_k is not None:
+        warm = keep_top_k(warm, options.top_k)
+    if options.top_p is not None:
+        warm = keep_top_p(warm, options.top_p)
+    if options.min_p is not None:
+        warm = keep_min_p(warm, options.min_p)
+    drawn = draw_tokens(warm, jax.vmap(jax.random.uniform)(keys))
+    return jnp.where(options.temperature == 0.0, jnp.argmax(logits, axis=-1), drawn).astype(
+        jnp.int32
+    )

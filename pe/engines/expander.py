@@ -1,25 +1,28 @@
 """Expanders: query in, N different prompts out. The protocol, and the trained T5."""
 
+import functools
 import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 
-from pe.data.features import encode_input
-from pe.data.tokenizer import EOS_ID, PAD_ID, UNK_ID
-from pe.decode.generate import make_generator, sample_keys
+from pe.data.tokenizer import EOS_ID, PAD_ID
+from pe.decode.beam import BeamConfig, make_beam_search, pad_inputs
+from pe.decode.budget import drop_unfinished, fit_to_budget
+from pe.decode.generate import Drawn, Generator, Request, Writer
+from pe.decode.phrase_ban import PhraseBan, compile_ban
 from pe.decode.sampling import SamplingConfig
-from pe.prefixes import PREFIXES, check_prefix
+from pe.decode.select import choose_diverse
+from pe.decode.target_tokenizer import Target
+from pe.engines.model import ExpanderModel, ModelInput
 from pe.records import Expansion
 from pe.text.phrase import comparison_key
-from pe.train.run import TrainedModel
 
 BATCH_QUERIES = 16
-MAX_ROUNDS = 4  # how often the whole set is drawn again while two of its texts are the same
-_PHRASE_END = re.compile(r"[,.;:!?|](?=\s)")
+MIN_DRAWS, DRAWS_PER_TEXT = 32, 4  # a query's draws until doubled texts are let through
+Embed = Callable[[Sequence[str]], np.ndarray]
 
 
 @runtime_checkable
@@ -40,16 +43,29 @@ class Expander(Protocol):
 
 
 class T5Expander:
-    """A trained run as an expander."""
+    """A trained T5 as an expander.
 
-    def __init__(self, model: TrainedModel):
+    `target` is the text encoder that is to read the prompts: each text then ends with the last
+    whole phrase that fits its budget. `writer` draws the tokens; by default the model itself does,
+    in JAX.
+    """
+
+    def __init__(
+        self,
+        model: ModelInput,
+        *,
+        target: Target | None = None,
+        writer: Writer | None = None,
+    ):
         self.model = model
-        self._generate = make_generator(model.graph)
-        ids = np.arange(model.config.model.vocab_size)
-        banned = (ids == PAD_ID) | (ids == UNK_ID) | (ids >= model.vocabulary.size)
-        codes = [model.vocabulary.encode(prefix) for prefix in PREFIXES]
-        banned[[code[0] for code in codes if len(code) == 1]] = True  # pieces of our own: no text
-        self._banned = jnp.asarray(banned)
+        self.target = target
+        self._forbidden = model.forbidden()
+        if writer is None:
+            if not isinstance(model, ExpanderModel):
+                raise TypeError("a model that is not in memory needs a writer of its own")
+            writer = Generator(model.graph, model.params, forbidden=self._forbidden)
+        self._writer = writer
+        self._compile_ban = functools.lru_cache(maxsize=8)(self._make_ban)
 
     def expand(
         self,
@@ -59,136 +75,197 @@ class T5Expander:
         prefix: str = "",
         seed: int = 0,
         sampling: SamplingConfig,
+        candidates: int | None = None,
+        embed: Embed | None = None,
     ) -> list[list[Expansion]]:
         """Return n expansions of every query, different from it and from each other.
 
         A text that comes twice, or only says the query again, is drawn anew with the next sample
-        numbers, up to 4 times; at temperature 0, and where the model has only one thing to say,
-        such texts remain.
+        numbers; at temperature 0, and where the model has only one thing to say, such texts remain.
+        With `candidates`, so many are drawn and the n that differ most are chosen: by the variance
+        of `embed`'s unit-norm rows [K E], or by their words and phrases without it.
 
-        Raises ValueError for n < 1, an unknown prefix, an empty query, or one that is longer than
-        what the model was trained to read.
+        Raises ValueError for n < 1, candidates < n, an unknown prefix, an empty query, or one that
+        is longer than what the model was trained to read.
         """
+        wanted = n if candidates is None else candidates
         if n < 1:
             raise ValueError(f"n: got {n}, expected 1 or more expansions a query")
-        check_prefix(prefix)
+        if wanted < n:
+            raise ValueError(f"candidates: got {wanted}, expected {n} (n) or more")
         queries = [" ".join(query.split()) for query in queries]
-        rows = [self._encode(query, prefix) for query in queries]
+        rows = [self.model.encode(query, prefix) for query in queries]
         results: list[list[Expansion]] = []
         for start in range(0, len(rows), BATCH_QUERIES):
             batch = slice(start, start + BATCH_QUERIES)
-            results += self._expand_batch(queries[batch], rows[batch], n, prefix, seed, sampling)
+            found = self._expand_batch(queries[batch], rows[batch], wanted, prefix, seed, sampling)
+            results += [choose_expansions(texts, n, embed=embed) for texts in found]
         return results
 
-    def _encode(self, query: str, prefix: str) -> np.ndarray:
-        if any("\ud800" <= character <= "\udfff" for character in query):
-            raise ValueError(f"the query {query!a} is not valid UTF-8 text; retype or re-encode it")
-        if not query:
-            raise ValueError("the query is empty; expected a few words to expand")
-        longest = self.model.config.data.lengths.inputs
-        ids, _ = encode_input(query, prefix, self.model.vocabulary, max_length=10**9)
-        if len(ids) > longest:
-            raise ValueError(
-                f"the query has {len(ids) - 1} tokens ({len(query):,} characters) and this model "
-                f"reads at most {longest - 1}; shorten it"
-            )
-        return ids
+    def stream(
+        self,
+        query: str,
+        n: int,
+        *,
+        prefix: str = "",
+        seed: int = 0,
+        sampling: SamplingConfig,
+    ) -> Iterator[tuple[int, str]]:
+        """Yield (which of the n texts, its next piece) while they are being written.
+
+        The pieces of a text joined are the text of its sample number: what `expand` gives, but that
+        nothing is drawn anew. A piece ends with a whole phrase, since the rest may still be cut.
+
+        Raises as `expand` does, and for more texts than are drawn at once.
+        """
+        if n < 1:
+            raise ValueError(f"n: got {n}, expected 1 or more expansions a query")
+        if not isinstance(self._writer, Generator):
+            raise ValueError("this runtime gives whole texts only; stream with the default runtime")
+        query = " ".join(query.split())
+        request = Request(
+            inputs=self.model.encode(query, prefix),
+            seed=request_seed(seed, prefix, query),
+            numbers=range(n),
+        )
+        told = [""] * n
+        chunks = self._writer.stream(request, sampling, ban=self._compile_ban(sampling.ban))
+        for last, drawn in _mark_last(chunks):
+            for k, text in enumerate(drawn):
+                is_over = last or EOS_ID in text.tokens
+                now = self._finish(text) if is_over else self._whole_phrases(text)
+                if len(now) > len(told[k]) and now.startswith(told[k]):
+                    yield k, now[len(told[k]) :]
+                    told[k] = now
+
+    def search_beams(
+        self,
+        query: str,
+        n: int,
+        *,
+        prefix: str = "",
+        beams: BeamConfig,
+        ban: Sequence[str] = (),
+    ) -> list[Expansion]:
+        """Return the n best of a beam search, for comparison: beams differ little."""
+        if not isinstance(self.model, ExpanderModel):
+            raise ValueError("beam search runs in the default runtime only")
+        if not 1 <= n <= beams.num_beams:
+            raise ValueError(f"n: got {n}, expected 1 to {beams.num_beams}, the number of beams")
+        query = " ".join(query.split())
+        inputs, segments = pad_inputs([self.model.encode(query, prefix)])
+        search = self._beam_search
+        forbidden = jnp.asarray(self._forbidden)
+        phrases = self._compile_ban(tuple(ban))
+        tokens, scores = search(
+            self.model.params, inputs, segments, forbidden, phrases, config=beams
+        )
+        best = zip(np.asarray(tokens)[0, :n], np.asarray(scores)[0, :n], strict=True)
+        drawn = [Drawn(tokens=row[row != PAD_ID], logprob=float(score)) for row, score in best]
+        return [self._to_expansion(text, query, prefix, 0) for text in drawn]
+
+    @functools.cached_property
+    def _beam_search(self) -> Callable:
+        assert isinstance(self.model, ExpanderModel)
+        return make_beam_search(self.model.graph)
+
+    def _make_ban(self, phrases: tuple[str, ...]) -> PhraseBan | None:
+        if not phrases:
+            return None
+        return compile_ban(phrases, self.model.vocabulary, vocab_size=self.model.vocab_size)
 
     def _expand_batch(
         self,
         queries: Sequence[str],
         rows: Sequence[np.ndarray],
-        n: int,
+        wanted: int,
         prefix: str,
         seed: int,
         sampling: SamplingConfig,
     ) -> list[list[Expansion]]:
-        num_rows = 1 if len(rows) == 1 else BATCH_QUERIES  # two shapes, each compiled once
         found: list[dict[str, Expansion]] = [{} for _ in rows]
         spare: list[list[Expansion]] = [[] for _ in rows]
-        for attempt in range(1 if sampling.temperature == 0.0 else MAX_ROUNDS):
-            waiting = [i for i in range(len(rows)) if len(found[i]) < n]
+        seeds = [request_seed(seed, prefix, query) for query in queries]
+        most = max(MIN_DRAWS, DRAWS_PER_TEXT * wanted)
+        if sampling.temperature == 0.0:
+            most = wanted
+        next_number = [0] * len(rows)
+        while True:
+            waiting = [
+                i for i in range(len(rows)) if len(found[i]) < wanted and next_number[i] < most
+            ]
             if not waiting:
                 break
-            ks = range(attempt * n, (attempt + 1) * n)
-            seeds = [request_seed(seed, prefix, queries[i]) for i in waiting]
-            chosen = [rows[i] for i in waiting]
-            drawn = self._draw(chosen, ks, seeds, sampling, num_rows=num_rows)
-            for i, samples in zip(waiting, drawn, strict=True):
-                for text, logprob, num_tokens in samples:
-                    expansion = Expansion(
-                        query=queries[i],
-                        prefix=prefix,
-                        text=text,
-                        seed=seed,
-                        logprob=logprob,
-                        num_tokens=num_tokens,
-                        model=self.model.name,
-                    )
-                    spare[i].append(expansion)
-                    key = comparison_key(text)
-                    if key and key != comparison_key(queries[i]) and len(found[i]) < n:
-                        found[i].setdefault(key, expansion)
+            requests = []
+            for i in waiting:
+                end = min(most, next_number[i] + wanted - len(found[i]))
+                numbers = range(next_number[i], end)
+                requests.append(Request(inputs=rows[i], seed=seeds[i], numbers=numbers))
+                next_number[i] = end
+            drawn = self._writer.draw(requests, sampling, ban=self._compile_ban(sampling.ban))
+            for i, texts in zip(waiting, drawn, strict=True):
+                for text in texts:
+                    expansion = self._to_expansion(text, queries[i], prefix, seed)
+                    key = comparison_key(expansion.text)
+                    if key and key != comparison_key(queries[i]) and key not in found[i]:
+                        found[i][key] = expansion
+                    else:
+                        spare[i].append(expansion)
         filled = zip(found, spare, strict=True)
-        return [[*texts.values(), *rest[: n - len(texts)]] for texts, rest in filled]
+        return [[*texts.values(), *rest[: wanted - len(texts)]] for texts, rest in filled]
 
-    def _draw(
-        self,
-        rows: Sequence[np.ndarray],
-        ks: range,
-        seeds: Sequence[int],
-        sampling: SamplingConfig,
-        *,
-        num_rows: int,
-    ) -> list[list[tuple[str, float, int]]]:
-        length = self.model.config.data.lengths.inputs
-        inputs = np.full((num_rows, length), PAD_ID, np.int32)
-        segments = np.zeros((num_rows, length), np.int32)
-        row_seeds = np.zeros(num_rows, np.int32)
-        row_seeds[: len(rows)] = seeds
-        for i, row in enumerate(rows):
-            inputs[i, : len(row)] = row
-            segments[i, : len(row)] = 1
-        tokens, logprobs = self._generate(
-            self.model.params,
-            inputs,
-            segments,
-            sample_keys(jnp.asarray(row_seeds), jnp.asarray(ks)),
-            self._banned,
-            jnp.float32(sampling.temperature),
-            None if sampling.top_p is None else jnp.float32(sampling.top_p),
-            top_k=sampling.top_k,
-            max_tokens=sampling.max_tokens,
+    def _to_expansion(self, drawn: Drawn, query: str, prefix: str, seed: int) -> Expansion:
+        return Expansion(
+            query=query,
+            prefix=prefix,
+            text=self._finish(drawn),
+            seed=seed,
+            logprob=drawn.logprob,
+            num_tokens=len(drawn.tokens),
+            model=self.model.name,
         )
-        samples = zip(np.asarray(tokens)[: len(rows)], np.asarray(logprobs), strict=False)
-        return [
-            [self._to_text(ids, float(lp)) for ids, lp in zip(row, row_logprobs, strict=True)]
-            for row, row_logprobs in samples
-        ]
 
-    def _to_text(self, ids: np.ndarray, logprob: float) -> tuple[str, float, int]:
-        text = self.model.vocabulary.decode(ids.tolist()).strip()
-        if EOS_ID not in ids:
-            text = cut_at_phrase(text)
-        return text, logprob, int(np.sum(ids != PAD_ID))
+    def _finish(self, drawn: Drawn) -> str:
+        """Decode; cut what was not written to its end, and what the target has no room for."""
+        text = self.model.decode(drawn.tokens)
+        if EOS_ID not in drawn.tokens:
+            text = drop_unfinished(text)
+        return self._fit(text)
+
+    def _whole_phrases(self, drawn: Drawn) -> str:
+        """Return what of a text that is still being written can no longer change."""
+        text = self.model.decode(drawn.tokens)
+        kept = drop_unfinished(text)
+        has_phrase = len(kept) < len(text) and text[len(kept)] in ",.;:!?|"
+        return self._fit(kept) if has_phrase else ""
+
+    def _fit(self, text: str) -> str:
+        if self.target is None:
+            return text
+        return fit_to_budget(text, self.target.count, self.target.budget).text
+
+
+def _mark_last(chunks: Iterator[list[Drawn]]) -> Iterator[tuple[bool, list[Drawn]]]:
+    before: list[Drawn] | None = None
+    for chunk in chunks:
+        if before is not None:
+            yield False, before
+        before = chunk
+    if before is not None:
+        yield True, before
+
+
+def choose_expansions(
+    expansions: Sequence[Expansion], n: int, *, embed: Embed | None = None
+) -> list[Expansion]:
+    """Return the n expansions whose texts differ most, in the order they came."""
+    if len(expansions) == n:
+        return list(expansions)
+    chosen = choose_diverse([expansion.text for expansion in expansions], n, embed=embed)
+    return [expansions[i] for i in chosen]
 
 
 def request_seed(seed: int, prefix: str, query: str) -> int:
     """Return a 31-bit seed of a request, so that two queries do not draw by the same noise."""
     digest = hashlib.blake2b(f"{seed}\0{prefix}\0{query}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "little") & 0x7FFFFFFF
-
-
-def cut_at_phrase(text: str) -> str:
-    """Cut a text that ran out of tokens at its last phrase end, or else before its last word.
-
-    Example:
-      text                            returns
-      a boat, oil on canvas, dramati  a boat, oil on canvas
-      a small red boat on a l         a small red boat on a
-      boat                            boat
-    """
-    ends = [match.start() for match in _PHRASE_END.finditer(text)]
-    if ends and ends[-1] >= len(text) // 3:
-        return text[: ends[-1]]
-    return text.rpartition(" ")[0] or text

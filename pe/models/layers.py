@@ -35,6 +35,19 @@ def dropout(x: Float[Array, "B L D"], rate: float, key: Key[Array, ""] | None) -
     return jnp.where(keep, x / (1.0 - rate), 0).astype(x.dtype)
 
 
+def on_rows(f: Callable[[Array], Array], x: Float[Array, "B ..."], min_rows: int) -> Array:
+    """Apply f, which treats rows apart, to x padded to `min_rows` rows; return x's own rows.
+
+    XLA on a CPU sums rows in another order where an array has few elements (under 4,096), so a
+    row's last bits would depend on how many rows there are. Matrix products do not need this.
+    """
+    num_rows = x.shape[0]
+    if num_rows >= min_rows:
+        return f(x)
+    padding = ((0, min_rows - num_rows), *((0, 0),) * (x.ndim - 1))
+    return f(jnp.pad(x, padding))[:num_rows]
+
+
 def attention_mask(
     query_segments: Int[Array, "B T"], key_segments: Int[Array, "B S"]
 ) -> Bool[Array, "B 1 T S"]:
@@ -173,13 +186,18 @@ class Attention(nnx.Module):
         *,
         mask: Bool[Array, "#B 1 #T S"],
         bias: Float[Array, "1 N T S"] | None = None,
+        min_rows: int = 0,
     ) -> Float[Array, "B T D"]:
-        """Attend from x to keys that were projected before; the softmax is float32."""
+        """Attend from x to keys that were projected before; the softmax is float32.
+
+        `min_rows`: see `on_rows`.
+        """
         queries = self.split_heads(self.query(x))
         scores = jnp.einsum("btnh,bsnh->bnts", queries, keys, preferred_element_type=jnp.float32)
         if bias is not None:
             scores = scores + bias
-        weights = jax.nn.softmax(jnp.where(mask, scores, NEGATIVE), axis=-1).astype(values.dtype)
+        scores = jnp.where(mask, scores, NEGATIVE)
+        weights = on_rows(jax.nn.softmax, scores, min_rows).astype(values.dtype)
         y = jnp.einsum("bnts,bsnh->btnh", weights, values)
         return self.out(y.reshape(*y.shape[:2], -1))
 

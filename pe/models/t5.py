@@ -28,6 +28,7 @@ from pe.models.layers import (
     RMSNorm,
     attention_mask,
     dropout,
+    on_rows,
 )
 
 DTYPES = ("float32", "bfloat16")
@@ -83,16 +84,21 @@ class T5Config:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class DecoderCache:
-    """What decoding keeps between steps; one entry a layer.
+    """What decoding keeps between steps: each layer's keys and values of every position so far."""
 
-    Self-attention holds every position written so far, cross-attention the projected encoding, once
-    per query however many candidates are drawn from it.
-    """
+    keys: tuple[Float[Array, "B S N H"], ...]
+    values: tuple[Float[Array, "B S N H"], ...]
 
-    self_keys: tuple[Float[Array, "BK S N H"], ...]
-    self_values: tuple[Float[Array, "BK S N H"], ...]
-    cross_keys: tuple[Float[Array, "B L N H"], ...]
-    cross_values: tuple[Float[Array, "B L N H"], ...]
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+    """What decoding needs of a query: each decoder layer's keys and values of it, and what of it
+    is no padding."""
+
+    keys: Float[Array, "layers B S N H"]
+    values: Float[Array, "layers B S N H"]
+    mask: Bool[Array, "B S"]
 
 
 def split_key(key: Key[Array, ""] | None, num: int) -> list[Key[Array, ""] | None]:
@@ -286,52 +292,50 @@ class Decoder(nnx.Module):
             x = run_layer(layer, x, encoded, **masks, bias=bias, key=layer_key, remat=self.remat)
         return dropout(self.decoder_norm(x), self.dropout_rate, keys[-2])
 
-    def start(
-        self, encoded: Float[Array, "B S D"], *, num_candidates: int, max_tokens: int
-    ) -> DecoderCache:
-        """Project the encoding once and lay out empty self-attention caches."""
+    def project_encoding(
+        self, encoded: Float[Array, "B S D"], segments: Int[Array, "B S"]
+    ) -> Encoding:
+        """Project an encoding once for all that is decoded from it."""
         cross = [layer.encoder_decoder_attention.project_keys(encoded) for layer in self.layers]
-        batch, _, heads, head_dim = cross[0][0].shape
-        empty = jnp.zeros((batch * num_candidates, max_tokens, heads, head_dim), encoded.dtype)
-        empties = (empty,) * len(cross)
-        return DecoderCache(
-            empties, empties, tuple(keys for keys, _ in cross), tuple(values for _, values in cross)
-        )
+        keys, values = (jnp.stack(arrays) for arrays in zip(*cross, strict=True))
+        return Encoding(keys, values, segments != 0)
 
     def step(
         self,
-        x: Float[Array, "BK 1 D"],
+        x: Float[Array, "B 1 D"],
         cache: DecoderCache,
         position: Int[Array, ""],
-        encoder_segments: Int[Array, "B S"],
-    ) -> tuple[Float[Array, "BK 1 D"], DecoderCache]:
-        """Write one position for every candidate and return what the logits are made of."""
-        batch = encoder_segments.shape[0]
-        key_positions = jnp.arange(cache.self_keys[0].shape[1])
+        encoding: Encoding,
+        *,
+        min_rows: int = 0,
+    ) -> tuple[Float[Array, "B 1 D"], DecoderCache]:
+        """Write one position of every row and return what the logits are made of.
+
+        With `min_rows`, a row's bits are the same for 2 to `min_rows` rows on a CPU.
+        """
+        key_positions = jnp.arange(cache.keys[0].shape[1])
         biases = position_biases(self, position[None], key_positions)
         mask = (key_positions <= position)[None, None, None, :]
-        cross_mask = (encoder_segments != 0)[:, None, None, :]
-        self_keys, self_values = [], []
+        cross_mask = encoding.mask[:, None, None, :]
+        all_keys, all_values = [], []
         for i, layer in enumerate(self.layers):
-            h = layer.pre_self_attention_layer_norm(x)
+            h = on_rows(layer.pre_self_attention_layer_norm, x, min_rows)
             keys, values = layer.self_attention.project_keys(h)
             start = (0, position, 0, 0)
-            keys = jax.lax.dynamic_update_slice(cache.self_keys[i], keys, start)
-            values = jax.lax.dynamic_update_slice(cache.self_values[i], values, start)
-            x = x + layer.self_attention.attend(h, keys, values, mask=mask, bias=biases[i])
-            self_keys.append(keys)
-            self_values.append(values)
-            h = layer.pre_cross_attention_layer_norm(x)
-            h = h.reshape(batch, -1, h.shape[-1])  # [BK 1 D] -> [B K D]: candidates share keys
-            h = layer.encoder_decoder_attention.attend(
-                h, cache.cross_keys[i], cache.cross_values[i], mask=cross_mask
+            keys = jax.lax.dynamic_update_slice(cache.keys[i], keys, start)
+            values = jax.lax.dynamic_update_slice(cache.values[i], values, start)
+            x = x + layer.self_attention.attend(
+                h, keys, values, mask=mask, bias=biases[i], min_rows=min_rows
             )
-            x = x + h.reshape(x.shape)
-            x = x + layer.mlp(layer.pre_mlp_layer_norm(x))
-        cache = DecoderCache(
-            tuple(self_keys), tuple(self_values), cache.cross_keys, cache.cross_values
-        )
-        return self.decoder_norm(x), cache
+            all_keys.append(keys)
+            all_values.append(values)
+            h = on_rows(layer.pre_cross_attention_layer_norm, x, min_rows)
+            x = x + layer.encoder_decoder_attention.attend(
+                h, encoding.keys[i], encoding.values[i], mask=cross_mask, min_rows=min_rows
+            )
+            x = x + layer.mlp(on_rows(layer.pre_mlp_layer_norm, x, min_rows))
+        cache = DecoderCache(tuple(all_keys), tuple(all_values))
+        return on_rows(self.decoder_norm, x, min_rows), cache
 
 
 class T5(nnx.Module):
@@ -395,28 +399,31 @@ class T5(nnx.Module):
         kernel = self.decoder.logits_dense.kernel[...].astype(x.dtype)
         return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
 
-    def start_decoding(
-        self,
-        inputs: Int[Array, "B S"],
-        segments: Int[Array, "B S"],
-        *,
-        num_candidates: int,
-        max_tokens: int,
-    ) -> DecoderCache:
-        """Run the encoder once and prepare to decode `num_candidates` texts of each row."""
-        encoded = self.encode(inputs, segments)
-        return self.decoder.start(encoded, num_candidates=num_candidates, max_tokens=max_tokens)
+    def encode_for_decoding(
+        self, inputs: Int[Array, "B S"], segments: Int[Array, "B S"]
+    ) -> Encoding:
+        """Run the encoder once for all texts of a query."""
+        return self.decoder.project_encoding(self.encode(inputs, segments), segments)
+
+    def empty_cache(self, num_rows: int, max_tokens: int) -> DecoderCache:
+        """Lay out the cache of `num_rows` texts of at most `max_tokens` tokens."""
+        config = self.config
+        shape = (num_rows, max_tokens, config.num_heads, config.head_dim)
+        empties = (jnp.zeros(shape, jnp.dtype(config.dtype)),) * config.num_decoder_layers
+        return DecoderCache(empties, empties)
 
     def decode_step(
         self,
-        tokens: Int[Array, " BK"],
+        tokens: Int[Array, " B"],
         cache: DecoderCache,
         position: Int[Array, ""],
-        encoder_segments: Int[Array, "B S"],
-    ) -> tuple[Float[Array, "BK V"], DecoderCache]:
-        """Feed one token a candidate; return logits of the next and the grown cache."""
+        encoding: Encoding,
+        *,
+        min_rows: int = 0,
+    ) -> tuple[Float[Array, "B V"], DecoderCache]:
+        """Feed one token a row; return logits of the next and the grown cache."""
         x = self.embed(tokens[:, None])
-        x, cache = self.decoder.step(x, cache, position, encoder_segments)
+        x, cache = self.decoder.step(x, cache, position, encoding, min_rows=min_rows)
         return self.to_logits(x)[:, 0], cache
 
 

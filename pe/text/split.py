@@ -60,7 +60,7 @@ _LEAD_KNOWN = (
 )
 _ENDING_NOUNS = tables.word_set("king ring wing building evening morning string spring thing being")
 
-_PHRASE_BREAK = re.compile(
+PHRASE_BREAK = re.compile(
     r"(?<!\d),|,(?! ?\d ?\d ?\d(?! ?\w))|[|;，、。]"
     r"|(?<!\b[a-zA-Z])(?<!\b[dDmMsS][rRtT])(?<!\b[vV]s)(?<!\b[mM]rs)[.!?]+(?: (?!\d)|$)"
 )
@@ -224,7 +224,7 @@ def split_prompt(text: str) -> SplitPrompt:
     found: list[str] = []
     after_name = seen_name = False
     phrases = [
-        p for raw in _PHRASE_BREAK.split(prompt) if WORD_CHARACTER.search(p := tidy_phrase(raw))
+        p for raw in PHRASE_BREAK.split(prompt) if WORD_CHARACTER.search(p := tidy_phrase(raw))
     ]
     for i, phrase in enumerate(phrases):
         known = is_flavor(phrase)

@@ -37,8 +37,10 @@ from pe.train.optimizer import OptimizerConfig, make_optimizer
 from pe.train.prefix_dropout import PrefixDropoutConfig
 from pe.train.seq2seq import SUM_NAMES, batch_to_device, make_seq2seq_loss
 from pe.train.step import init_state, make_train_step
+from pe.weights.checkpoint import load_params
+from pe.weights.run_folder import RUN_FILE, VOCABULARY_FILE, open_run
 
-RUN_FILE, VOCABULARY_FILE, UNIGRAM_FILE = "run.json", "vocabulary.model", "unigram.npy"
+UNIGRAM_FILE = "unigram.npy"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "sentencepiece", "numpy")
 
 
@@ -211,36 +213,18 @@ def git_revision() -> str:
 
 
 def load_run(folder: Path) -> TrainedModel:
-    """Load the newest checkpoint of a run folder.
+    """Load the newest checkpoint of a run folder, without the optimizer's state.
 
     Raises ValueError when the folder is no run, or training has not saved a checkpoint yet.
     """
-    path = folder / RUN_FILE
-    if not path.is_file():
-        raise ValueError(
-            f"{folder} is no model folder ({RUN_FILE} is missing); expected the --out of pe train"
-        )
-    try:
-        config = config_from_dict(TrainConfig, json.loads(path.read_text())["config"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} was not written by this version of pe train: {error}") from error
-    vocabulary = load_vocabulary(folder / VOCABULARY_FILE)
-    graph, abstract = nnx.split(nnx.eval_shape(lambda: T5(config.model, rngs=nnx.Rngs(0))))
-    optimizer = make_optimizer(config.optimizer, num_steps=config.loop.num_steps)
-    like = jax.eval_shape(lambda params: init_state(params, optimizer, SUM_NAMES), abstract)
-    checkpoints = Checkpoints(folder / "checkpoints", keep=config.loop.keep_checkpoints)
-    try:
-        step = checkpoints.latest_step()
-        if step is None:
-            raise ValueError(f"{folder} holds no checkpoint yet; let pe train reach its first save")
-        state, _ = checkpoints.restore(step, like)
-    finally:
-        checkpoints.close()
+    checkpoint, description = open_run(folder)
+    graph, params = load_params(checkpoint)
+    step = checkpoint.source.rpartition("@")[2]
     return TrainedModel(
         name=f"{folder.name}@{step}",
         graph=graph,
-        params=state.params,
-        vocabulary=vocabulary,
-        config=config,
-        step=step,
+        params=params,
+        vocabulary=load_vocabulary(folder / VOCABULARY_FILE),
+        config=config_from_dict(TrainConfig, description["config"]),
+        step=int(step),
     )

@@ -1,10 +1,11 @@
 """A T5's weights on disk, whatever their format: a config and arrays that are read when asked for.
 
-The arrays carry the names of `pe.models.t5`: `encoder.layers.0.attention.query.kernel`. Formats only
-rename, transpose and cut; the values and their types are left as they are. Knows no format.
+The arrays carry the names of `pe.models.t5`: `encoder.layers.0.attention.query.kernel`. Formats
+only rename, transpose and cut; the values and their types are left as they are. Knows no format.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -44,6 +45,11 @@ def stored(array: np.ndarray) -> StoredArray:
 
 def param_shapes(config: T5Config) -> dict[str, tuple[int, ...]]:
     """Return {name: shape} of a T5's parameters, in the model's order, without making them."""
+    return dict(_param_shapes(config))
+
+
+@functools.lru_cache(maxsize=64)  # tracing a model takes 0.3 s, and every format asks
+def _param_shapes(config: T5Config) -> dict[str, tuple[int, ...]]:
     model = nnx.eval_shape(lambda: T5(config, rngs=nnx.Rngs(0)))
     flat = nnx.to_flat_state(nnx.state(model, nnx.Param))
     return {".".join(map(str, path)): leaf.shape for path, leaf in flat}
@@ -86,17 +92,21 @@ def list_names(names: Iterable[str], *, shown: int = SHOWN_NAMES) -> str:
 def load_params(
     checkpoint: Checkpoint, *, dtype: str | None = None
 ) -> tuple[nnx.GraphDef, nnx.State]:
-    """Read the arrays one by one into a T5's (graph, parameters), as stored or cast to `dtype`.
+    """Read the arrays one by one into a T5's (graph, parameters).
 
-    At most one array lies in memory twice. Raises ValueError where an array does not fit.
+    With a `dtype`, matrices and tables are cast to it, which is what a model computing in it would
+    do at every use; norms' scales and position biases stay as stored, since those are used in
+    float32. At most one array lies in memory twice. Raises ValueError where an array does not fit.
     """
     check_arrays(checkpoint)
     graph, abstract = nnx.split(nnx.eval_shape(lambda: T5(checkpoint.config, rngs=nnx.Rngs(0))))
     flat = {}
     for path, leaf in nnx.to_flat_state(abstract):
-        array = checkpoint.arrays[".".join(map(str, path))]
-        values = jnp.array(array.read(), dtype=dtype or array.dtype)
-        flat[path] = leaf.replace(values)
+        name = ".".join(map(str, path))
+        array = checkpoint.arrays[name]
+        is_cast = dtype is not None and name.endswith(("kernel", "embedding"))
+        is_cast = is_cast and not name.endswith("rel_embedding")
+        flat[path] = leaf.replace(jnp.array(array.read(), dtype=dtype if is_cast else array.dtype))
     return graph, nnx.from_flat_state(flat)
 
 

@@ -7,7 +7,7 @@ import pytest
 import sentencepiece
 
 from pe.data.features import LengthConfig, encode_input, encode_pair, encode_target
-from pe.data.tokenizer import EOS_ID, Vocabulary
+from pe.data.tokenizer import EOS_ID, SentencePieceVocabulary
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def words():
         bos_id=-1,
         minloglevel=2,
     )
-    return Vocabulary(model.getvalue())
+    return SentencePieceVocabulary(model.getvalue())
 
 
 def pieces(ids, vocabulary):

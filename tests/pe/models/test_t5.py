@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -11,10 +12,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from pe.models.t5 import T5, T5Config, count_params
+from pe.config import load_config
+from pe.models.t5 import T5, T5Config, count_params, position_biases
 from pe.train.loss import token_xent
+from pe.train.run import TrainConfig
 
-GOLDEN = Path(__file__).parents[3] / "../shared/golden/t5x/t5_1_1"
+ROOT = Path(__file__).parents[3]
+GIN_FILES = sorted(ROOT.glob("gin/models/*.gin"))
+GOLDEN = ROOT / "../shared/golden/t5x/t5_1_1"
 TINY = T5Config(
     dtype="float32",
     vocab_size=20,
@@ -136,11 +141,12 @@ def t5x_greedy(golden, t5x_model):
     @jax.jit
     def decode(params):
         model = nnx.merge(graph, params)
-        cache = model.start_decoding(inputs, segments, num_candidates=1, max_tokens=max_tokens)
+        encoding = model.encode_for_decoding(inputs, segments)
+        cache = model.empty_cache(num_rows, max_tokens)
 
         def step(carry, position):
             tokens, cache = carry
-            logits, cache = model.decode_step(tokens, cache, position, segments)
+            logits, cache = model.decode_step(tokens, cache, position, encoding)
             tokens = jnp.argmax(logits, axis=-1).astype(jnp.int32)
             return (tokens, cache), (tokens, logits)
 
@@ -224,22 +230,181 @@ def test_a_position_does_not_see_the_targets_after_it(tiny):
     assert not np.allclose(one[:, 2], other[:, 2])
 
 
-def test_candidates_of_one_query_decode_as_if_each_were_alone(tiny):
+def test_rows_of_several_queries_decode_as_if_each_were_alone(tiny):
     graph, params, _ = tiny
     inputs, segments = int_array([[3, 4, 1], [9, 1, 0]]), int_array([[1, 1, 1], [1, 1, 0]])
 
-    @functools.partial(jax.jit, static_argnums=3)
-    def two_steps(first, inputs, segments, num_candidates):
+    @jax.jit
+    def two_steps(first, inputs, segments):
         model = nnx.merge(graph, params)
-        cache = model.start_decoding(inputs, segments, num_candidates=num_candidates, max_tokens=2)
-        _, cache = model.decode_step(jnp.zeros_like(first), cache, jnp.int32(0), segments)
-        return model.decode_step(first, cache, jnp.int32(1), segments)[0]
+        encoding = model.encode_for_decoding(inputs, segments)
+        cache = model.empty_cache(len(first), 2)
+        _, cache = model.decode_step(jnp.zeros_like(first), cache, jnp.int32(0), encoding)
+        return model.decode_step(first, cache, jnp.int32(1), encoding)[0]
 
-    together = two_steps(int_array([5, 6, 7, 8]), inputs, segments, 2)
-    for row, first in enumerate((5, 6, 7, 8)):
-        query = slice(row // 2, row // 2 + 1)
-        alone = two_steps(int_array([first]), inputs[query], segments[query], 1)
+    together = two_steps(int_array([5, 6]), inputs, segments)
+    for row, first in enumerate((5, 6)):
+        query = slice(row, row + 1)
+        alone = two_steps(int_array([first]), inputs[query], segments[query])
         np.testing.assert_allclose(together[row], alone[0], atol=1e-5)
+
+
+FAMILY = {
+    "1.0": {"activations": ("relu",), "tied_logits": True, "scaled_logits": True},
+    "1.1": {},
+    "umT5": {"layer_biases": True, "num_encoder_layers": 2, "num_decoder_layers": 2},
+}
+
+
+@pytest.fixture(scope="module", params=FAMILY, ids=FAMILY)
+def member(request, make_t5):
+    """(config, graph, parameters) of one of the family."""
+    config = dataclasses.replace(TINY, **FAMILY[request.param])
+    return config, *make_t5(config)
+
+
+def pair_feed():
+    """A batch of two pairs, the second shorter than the first."""
+    inputs = int_array([[3, 4, 5, 1], [9, 1, 0, 0]])
+    decoder_inputs = int_array([[0, 5, 6, 7, 8], [0, 11, 12, 0, 0]])
+    target_segments = int_array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+    return inputs, (inputs > 0).astype(jnp.int32), decoder_inputs, target_segments
+
+
+def test_steps_of_every_member_give_the_logits_of_its_full_pass(member):
+    _, graph, params = member
+    inputs, segments, decoder_inputs, _ = pair_feed()
+
+    @jax.jit
+    def both(params):
+        model = nnx.merge(graph, params)
+        full = model(inputs, segments, decoder_inputs, jnp.ones_like(decoder_inputs))
+        encoding, cache = model.encode_for_decoding(inputs, segments), model.empty_cache(2, 8)
+        steps = []
+        for position in range(decoder_inputs.shape[1]):
+            tokens = decoder_inputs[:, position]
+            logits, cache = model.decode_step(tokens, cache, jnp.int32(position), encoding)
+            steps.append(logits)
+        return full, jnp.stack(steps, axis=1)
+
+    full, steps = both(params)
+    np.testing.assert_allclose(steps, full, atol=2e-5, rtol=1e-4)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def loss_and_gradient(graph, params):
+    feed = pair_feed()
+
+    def loss(params):
+        logits = nnx.merge(graph, params)(*feed)
+        return token_xent(logits, feed[2], feed[3] != 0)[0]
+
+    return jax.value_and_grad(loss)(params)
+
+
+def test_every_parameter_of_every_member_has_a_finite_gradient(member):
+    loss, gradient = loss_and_gradient(*member[1:])
+    assert bool(jnp.isfinite(loss))
+    for path, leaf in nnx.to_flat_state(gradient):
+        assert bool(jnp.all(jnp.isfinite(leaf[...]))), path
+        assert bool(jnp.any(leaf[...] != 0)), path
+
+
+def test_a_layer_that_is_computed_again_gives_the_same_loss_and_gradient(member):
+    config, _, params = member
+    again = dataclasses.replace(config, remat=True)
+    graph, _ = nnx.split(nnx.eval_shape(lambda: T5(again, rngs=nnx.Rngs(0))))
+    plain, remat = (loss_and_gradient(g, params) for g in (member[1], graph))
+    assert float(plain[0]) == pytest.approx(float(remat[0]), rel=1e-6)
+    for one, other in zip(*map(jax.tree.leaves, (plain[1], remat[1])), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_bfloat16_gives_float32_logits_close_to_those_of_float32(member):
+    config, graph, params = member
+    half = dataclasses.replace(config, dtype="bfloat16")
+    half_graph, _ = nnx.split(nnx.eval_shape(lambda: T5(half, rngs=nnx.Rngs(0))))
+    exact, rounded = (nnx.merge(g, params)(*pair_feed()) for g in (graph, half_graph))
+    assert exact.dtype == rounded.dtype == jnp.float32
+    inside = np.asarray(pair_feed()[3]) > 0
+    error = np.abs(np.asarray(exact - rounded))[inside]
+    assert 0 < error.max() < 0.05 * np.abs(np.asarray(exact))[inside].max()
+
+
+def test_logits_of_1_0_are_the_scaled_output_times_the_embedding(make_t5):
+    graph, params = make_t5(dataclasses.replace(TINY, **FAMILY["1.0"]))
+    model = nnx.merge(graph, params)
+    assert "logits_dense" not in str(nnx.to_flat_state(params))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 3, 8)), jnp.float32)
+    expected = np.asarray(x) / 8**0.5 @ np.asarray(model.embedding[...]).T
+    np.testing.assert_allclose(model.to_logits(x), expected, atol=1e-5)
+
+
+def test_logits_that_are_tied_need_not_be_scaled(make_t5):
+    model = nnx.merge(*make_t5(dataclasses.replace(TINY, tied_logits=True)))
+    x = jnp.ones((1, 1, 8))
+    expected = np.asarray(model.embedding[...]).sum(axis=1)
+    np.testing.assert_allclose(model.to_logits(x)[0, 0], expected, atol=1e-5)
+
+
+def test_one_activation_makes_a_feed_forward_of_one_branch(make_t5):
+    model = nnx.merge(*make_t5(dataclasses.replace(TINY, **FAMILY["1.0"])))
+    mlp = model.encoder.layers[0].mlp
+    assert len(mlp.wi) == 1
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 8)), jnp.float32)
+    first, last = (np.asarray(kernel[...]) for kernel in (mlp.wi[0].kernel, mlp.wo.kernel))
+    np.testing.assert_allclose(mlp(x), np.maximum(np.asarray(x) @ first, 0) @ last, atol=1e-5)
+
+
+def test_every_layer_of_umt5_has_a_position_bias_of_its_own(make_t5):
+    config = dataclasses.replace(TINY, **FAMILY["umT5"])
+    _, params = make_t5(config)
+    names = [".".join(map(str, path)) for path, _ in nnx.to_flat_state(params)]
+    tables = [name for name in names if name.endswith("rel_embedding")]
+    assert tables == [
+        f"{stack}.layers.{i}.relpos_bias.rel_embedding"
+        for stack in ("decoder", "encoder")
+        for i in (0, 1)
+    ]
+
+
+def test_a_bias_of_umt5_reaches_its_layer_and_that_one_only(make_t5):
+    config = dataclasses.replace(TINY, **FAMILY["umT5"])
+    graph, params = make_t5(config)
+    model = nnx.merge(graph, params)
+    positions = jnp.arange(4)
+    before = [np.asarray(bias) for bias in position_biases(model.decoder, positions, positions)]
+    assert not np.array_equal(before[0], before[1])
+    table = model.decoder.layers[1].relpos_bias.rel_embedding
+    table[...] = table[...] + 1.0
+    after = position_biases(model.decoder, positions, positions)
+    np.testing.assert_array_equal(after[0], before[0])
+    np.testing.assert_allclose(after[1], before[1] + 1.0, atol=1e-6)
+
+
+def test_the_layers_of_other_members_share_one_bias(make_t5):
+    config = dataclasses.replace(TINY, num_encoder_layers=3)
+    model = nnx.merge(*make_t5(config))
+    biases = position_biases(model.encoder, jnp.arange(4), jnp.arange(4))
+    assert len(biases) == 3
+    assert biases[0] is biases[1] is biases[2]
+
+
+@pytest.mark.parametrize("path", GIN_FILES, ids=lambda path: path.stem)
+def test_a_size_has_the_parameters_that_its_file_says(path):
+    text = path.read_text(encoding="utf-8")
+    told = re.findall(r"(\d[\d.,]*) M parameters", text)
+    assert len(told) == 1
+    expected = float(told[0].replace(",", "")) * 1e6
+    config = load_config(TrainConfig, [path]).model
+    # all layers of a stack are alike: counting 1 and 2 of each is a tenth of the tracing
+    counts = [
+        count_params(dataclasses.replace(config, num_encoder_layers=i, num_decoder_layers=k))
+        for i, k in ((1, 1), (2, 1), (1, 2))
+    ]
+    num_params = counts[0] + (config.num_encoder_layers - 1) * (counts[1] - counts[0])
+    num_params += (config.num_decoder_layers - 1) * (counts[2] - counts[0])
+    assert abs(num_params - expected) <= max(0.01 * expected, 0.05e6)
 
 
 def test_gradients_are_finite_where_a_row_is_all_padding(tiny):

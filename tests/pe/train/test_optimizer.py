@@ -1,10 +1,17 @@
 """Learning-rate schedules by hand values; optimisers by their first step."""
 
+from pathlib import Path
+
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+import tensorstore
 
 from pe.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
+
+GOLDEN = Path(__file__).parents[3] / "../shared/golden/t5x/t5_1_1"
 
 
 def rates(steps, *, num_steps=100, **settings):
@@ -53,6 +60,43 @@ def test_adamw_decays_weights_only_when_asked_to():
     params = {"w": jnp.array([2.0])}
     updates, _ = optimizer.update({"w": jnp.array([0.0])}, optimizer.init(params), params)
     np.testing.assert_allclose(updates["w"], [-0.1 * 0.5 * 2.0], rtol=1e-6)
+
+
+def read_second_moment(name):
+    """Read Adafactor's running mean of squared gradients from T5X's own checkpoint."""
+    path = GOLDEN / "checkpoint_400" / f"state.param_states.{name}.v"
+    spec = {"driver": "zarr", "kvstore": {"driver": "file", "path": str(path.resolve())}}
+    return np.asarray(tensorstore.open(spec, open=True).result().read().result())
+
+
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"needs {GOLDEN}: numbers that T5X computed")
+def test_adafactor_makes_the_step_that_t5x_makes():
+    # T5X clips each matrix's update, as Adafactor does by itself, and no common norm
+    config = OptimizerConfig(name="adafactor", learning_rate=0.01, clip_norm=None)
+    optimizer = make_optimizer(config, num_steps=1000)
+    with np.load(GOLDEN / "golden.npz") as golden:
+        names = [name.removeprefix("param/") for name in golden if name.startswith("param/")]
+        params, grads, after = (
+            {name: jnp.asarray(golden[f"{kind}/{name}"]) for name in names}
+            for kind in ("param", "grad", "after_step")
+        )
+
+    def resume(state):
+        if not isinstance(state, optax.FactoredState):
+            return state
+        moments = {name: jnp.asarray(read_second_moment(name)) for name in names}
+        return state._replace(count=jnp.int32(400), v=moments)
+
+    def is_factored(state):
+        return isinstance(state, optax.FactoredState)
+
+    state = jax.tree.map(resume, optimizer.init(params), is_leaf=is_factored)
+    updates, _ = optimizer.update(grads, state, params)
+    assert len(names) == 52
+    for name in names:
+        step = np.asarray(after[name] - params[name])
+        np.testing.assert_allclose(updates[name], step, atol=1e-5 * np.abs(step).max(), rtol=1e-5)
+        np.testing.assert_allclose(params[name] + updates[name], after[name], rtol=1e-5, atol=2e-7)
 
 
 @pytest.mark.parametrize("name", ["adafactor", "adamw"])

@@ -1,0 +1,89 @@
+"""`pe build` and `pe show`: a dataset, and the way back from one of its rows."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from pe.commands.flag import add_gin_flags, gin_epilog, load_settings, new_command
+
+
+def _build_config() -> type:
+    from data_builders.main import BuildConfig
+
+    return BuildConfig
+
+
+def add_build(commands: Any, with_help: bool) -> None:
+    command = new_command(
+        commands,
+        "build",
+        _run_build,
+        "Build a dataset of {query: prompt} pairs from a table of prompts.",
+        gin_epilog(_build_config, with_help),
+    )
+    command.add_argument(
+        "source", metavar="SOURCE", help=".jsonl .csv .tsv .parquet .txt, plain or .gz"
+    )
+    command.add_argument("--out", required=True, metavar="DIR", help="where the dataset goes")
+    command.add_argument("--prompt_column", metavar="NAME", help="default: prompt, text or caption")
+    command.add_argument(
+        "--query_column", metavar="NAME", help="default: query, where there is one"
+    )
+    command.add_argument("--limit", type=int, metavar="N", help="read only the first N rows")
+    command.add_argument(
+        "--file_format",
+        choices=("arrayrecord", "tfrecord"),
+        help="of the TFDS dataset; tfrecord needs the [seqio] extra (default arrayrecord)",
+    )
+    command.add_argument(
+        "--replace",
+        action="store_true",
+        help="put the new dataset in place of a finished other one",
+    )
+    add_gin_flags(command)
+
+
+def _run_build(args: argparse.Namespace) -> None:
+    from data_builders.main import BuildConfig, build
+    from pe.console import StageProgress, say
+
+    flags = {
+        "SourceConfig.prompt_column": args.prompt_column,
+        "SourceConfig.query_column": args.query_column,
+        "SourceConfig.limit": args.limit,
+        "BuildConfig.file_format": args.file_format,
+    }
+    extra = [f"{name}={value!r}" for name, value in flags.items() if value is not None]
+    config = load_settings(BuildConfig, args, extra)
+    out = Path(args.out)
+    with StageProgress() as progress:
+        stats = build(
+            Path(args.source), out, config, replace=args.replace, progress=progress, say=say
+        )
+    for stage in stats["stages"]:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in stage["reasons"].items())
+        say(
+            f"{stage['name']:>13}: {stage['in']:,} in, {stage['kept']:,} kept, "
+            f"{stage['dropped']:,} dropped{f' ({reasons})' if reasons else ''}, "
+            f"{stage['out']:,} out, {stage['secs']:.1f} s"
+        )
+    say(f"{stats['stages'][-1]['out']:,} pairs in {out / 'pairs'}; card: {out / 'README.md'}")
+
+
+def add_show(commands: Any, with_help: bool) -> None:
+    del with_help
+    command = new_command(
+        commands, "show", _run_show, "Show a pair's whole way back to its source.", ""
+    )
+    command.add_argument(
+        "id", metavar="ID", help="of a pair, query, inversion or image, or FILE:LINE of a row"
+    )
+    command.add_argument("--data", required=True, metavar="DIR", help="the --out of pe build")
+
+
+def _run_show(args: argparse.Namespace) -> None:
+    from data_builders.main import find_row
+
+    for row in find_row(Path(args.data), args.id):
+        print(json.dumps(row, indent=1, ensure_ascii=False))

@@ -1,0 +1,85 @@
+"""`pe convert`: a model, or a soft prompt, from one format into another."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pe.commands.flag import new_command, quiet_libraries
+
+MODEL_FORMATS = ("hf", "t5x", "pe", "ct2")
+PROMPT_FORMATS = ("peft", "npy", "prompt_tuning")
+
+
+def add_convert(commands: Any, with_help: bool) -> None:
+    """Add the command."""
+    del with_help
+    command = new_command(
+        commands,
+        "convert",
+        _run_convert,
+        "Convert a model (a run of pe train, a model folder, Hugging Face's layout or hub name, a "
+        "T5X checkpoint) or a soft prompt (.npy, prompt-tuning's file, a PEFT adapter).",
+        "formats:\n"
+        "  hf             Hugging Face's layout: config.json, safetensors, tokenizer\n"
+        "  t5x            T5X's own checkpoint, or Orbax's with --t5x_form orbax\n"
+        "  pe             a model folder of this project\n"
+        "  ct2            CTranslate2, for pe expand --runtime ct2 (extra [ct2])\n"
+        "  peft           a PEFT prompt-tuning adapter; SRC is a soft prompt\n"
+        "  npy            an array [P, D]; SRC is a soft prompt\n"
+        "  prompt_tuning  the file of the prompt-tuning library; SRC is a soft prompt",
+    )
+    command.add_argument("source", metavar="SRC", help="folder, file or hub name (org/name)")
+    command.add_argument("out", metavar="DST", help="new folder (or file: npy, prompt_tuning)")
+    command.add_argument("--to", required=True, choices=(*MODEL_FORMATS, *PROMPT_FORMATS))
+    command.add_argument("--vocab", metavar="FILE", help="vocabulary, where none lies beside SRC")
+    command.add_argument(
+        "--soft_prompt", metavar="PATH", help="bake this soft prompt in as extra vocabulary rows"
+    )
+    command.add_argument("--template", metavar="TEXT", help="what SRC reads: 'Expand: {query}'")
+    command.add_argument(
+        "--max_input_tokens", type=int, metavar="N", help="what SRC reads at most (as trained)"
+    )
+    command.add_argument("--step", type=int, default=0, metavar="N", help="of a T5X checkpoint (0)")
+    command.add_argument("--t5x_form", choices=("native", "orbax"), default="native")
+    command.add_argument(
+        "--quantization",
+        choices=("float32", "bfloat16", "int8", "int8_float32"),
+        default="int8",
+        help="of CTranslate2 (int8)",
+    )
+    command.add_argument("--base_model", default="", metavar="NAME", help="of a PEFT adapter")
+
+
+def _run_convert(args: argparse.Namespace) -> None:
+    quiet_libraries()
+    out = Path(args.out)
+    if args.to in PROMPT_FORMATS:
+        from pe.weights.soft_prompt import read_soft_prompt, write_soft_prompt
+
+        prompt = read_soft_prompt(Path(args.source))
+        write_soft_prompt(prompt, out, form=args.to, base_model=args.base_model)
+        print(f"soft prompt of {prompt.shape[0]} positions, width {prompt.shape[1]}, in {out}")
+        return
+    from pe.engines.export import convert_model
+
+    settings = {"template": args.template, "max_input_tokens": args.max_input_tokens}
+    checkpoint = convert_model(
+        args.source,
+        out,
+        to=args.to,
+        vocabulary=None if args.vocab is None else Path(args.vocab),
+        soft_prompt=None if args.soft_prompt is None else Path(args.soft_prompt),
+        settings={name: value for name, value in settings.items() if value is not None},
+        step=args.step,
+        t5x_form=args.t5x_form,
+        quantization=args.quantization,
+    )
+    num_params = sum(_size(array.shape) for array in checkpoint.arrays.values())
+    print(f"{args.source} as {args.to}: {num_params:,} parameters in {out}")
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size

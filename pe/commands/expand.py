@@ -1,0 +1,183 @@
+"""`pe expand`: queries in, prompts out."""
+
+import argparse
+import functools
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pe.commands.flag import new_command, quiet_libraries
+
+if TYPE_CHECKING:
+    from pe.decode.sampling import SamplingConfig
+    from pe.decode.target_tokenizer import Target
+    from pe.engines.expander import T5Expander
+    from pe.records import Expansion
+
+
+def add_expand(commands: Any, with_help: bool) -> None:
+    del with_help
+    from pe.prefixes import PREFIXES
+
+    codes = "\n".join(f"  {code:5} {meaning}" for code, meaning in PREFIXES.items())
+    command = new_command(
+        commands,
+        "expand",
+        _run_expand,
+        "Expand queries into detailed, different prompts.",
+        f"prefixes:\n{codes}",
+    )
+    command.add_argument(
+        "queries",
+        nargs="*",
+        metavar="QUERY",
+        help="read from stdin, one a line, when none is given",
+    )
+    command.add_argument(
+        "--model",
+        required=True,
+        metavar="MODEL",
+        help="the --out of pe train or pe convert, Hugging Face's layout or hub name, T5X",
+    )
+    command.add_argument("-n", type=int, default=4, metavar="N", help="expansions a query (4)")
+    command.add_argument("--prefix", default="", metavar="CODE", help="control prefix (none)")
+    command.add_argument("--seed", type=int, default=0, help="same seed, same texts (0)")
+    command.add_argument(
+        "--target",
+        metavar="ENCODER",
+        help="keep to the budget of the text encoder that reads the prompts: clip, clip:K (K "
+        "windows of 77), t5:256, t5:512, or PATH[:TOKENS] of its tokenizer (no budget)",
+    )
+    command.add_argument(
+        "--candidates", type=int, metavar="M", help="draw M and keep the N most diverse (N)"
+    )
+    command.add_argument(
+        "--ban", action="append", default=[], metavar="PHRASE", help="never say it; may be repeated"
+    )
+    command.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (1.0)")
+    command.add_argument("--top_k", type=int, metavar="K", help="draw among the K likeliest (all)")
+    command.add_argument("--top_p", type=float, metavar="P", help="nucleus of mass P (all)")
+    command.add_argument(
+        "--min_p", type=float, metavar="P", help="at least P times the likeliest's probability"
+    )
+    command.add_argument(
+        "--repetition_penalty", type=float, metavar="R", help="above 1: say less twice (1)"
+    )
+    command.add_argument(
+        "--max_tokens", type=int, metavar="N", help="of the model's own (77, or twice the target's)"
+    )
+    command.add_argument("--beams", type=int, metavar="B", help="beam search instead of sampling")
+    command.add_argument("--stream", action="store_true", help="print phrases as they are written")
+    command.add_argument(
+        "--runtime", choices=("jax", "ct2"), default="jax", help="ct2: a model of pe convert (jax)"
+    )
+    command.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="of the matrix products (auto: float32 on a CPU)",
+    )
+    command.add_argument("--vocab", metavar="FILE", help="vocabulary, where none lies beside it")
+    command.add_argument("--template", metavar="TEXT", help="what it reads: 'Expand: {query}'")
+    command.add_argument("--json", action="store_true", help="one JSON object a query and line")
+
+
+def _run_expand(args: argparse.Namespace) -> None:
+    quiet_libraries()
+    from pe.decode.sampling import SamplingConfig
+    from pe.decode.target_tokenizer import load_target
+    from pe.prefixes import check_prefix
+
+    check_prefix(args.prefix)
+    if args.n < 1:
+        raise ValueError(f"-n: got {args.n}, expected 1 or more expansions a query")
+    if args.stream and (args.json or args.beams or args.candidates):
+        raise ValueError(
+            "--stream prints texts as they are drawn: no --json, --beams, --candidates"
+        )
+    target = None if args.target is None else load_target(args.target)
+    names = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_tokens")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if target is not None:  # a phrase that does not fit is cut, so there is more to write
+        given.setdefault("max_tokens", 2 * target.budget)
+    sampling = SamplingConfig(ban=tuple(args.ban), **given)
+    from pe.engines.expander import BATCH_QUERIES
+
+    expander = _make_expander(args, target)
+    queries = iter(args.queries or (line for line in sys.stdin if line.strip()))
+    num_queries = 0
+    while batch := list(itertools.islice(queries, 1 if args.stream else BATCH_QUERIES)):
+        num_queries += len(batch)
+        if args.stream:
+            _print_stream(expander, batch[0], args, sampling)
+        else:
+            _print_sets(_expand(expander, batch, args, sampling), args)
+    if not num_queries:
+        raise ValueError("no query: expected QUERY arguments, or one query a line on stdin")
+
+
+def _make_expander(args: argparse.Namespace, target: "Target | None") -> "T5Expander":
+    from pe.engines.expander import T5Expander
+
+    settings = {} if args.template is None else {"template": args.template}
+    vocabulary = None if args.vocab is None else Path(args.vocab)
+    if args.runtime == "ct2":
+        from pe.engines.ct2 import load_ct2
+
+        model, writer = load_ct2(args.model, vocabulary=vocabulary, settings=settings)
+        return T5Expander(model, target=target, writer=writer)
+    from pe.engines.model import load_model
+
+    model = load_model(args.model, vocabulary=vocabulary, dtype=args.dtype, settings=settings)
+    return T5Expander(model, target=target)
+
+
+def _expand(
+    expander: "T5Expander", queries: list[str], args: argparse.Namespace, sampling: "SamplingConfig"
+) -> "list[list[Expansion]]":
+    if args.beams is None:
+        return expander.expand(
+            queries,
+            args.n,
+            prefix=args.prefix,
+            seed=args.seed,
+            sampling=sampling,
+            candidates=args.candidates,
+        )
+    from pe.decode.beam import BeamConfig
+
+    beams = BeamConfig(num_beams=args.beams, max_tokens=sampling.max_tokens)
+    search = functools.partial(expander.search_beams, n=args.n, prefix=args.prefix, beams=beams)
+    return [search(query, ban=sampling.ban) for query in queries]
+
+
+def _print_sets(sets: "list[list[Expansion]]", args: argparse.Namespace) -> None:
+    if not args.json:
+        from pe.console import print_expansions
+
+        print_expansions(sets)
+        return
+    for expansions in sets:
+        rows = [
+            {"text": e.text, "seed": e.seed, "logprob": e.logprob, "num_tokens": e.num_tokens}
+            for e in expansions
+        ]
+        row = {"query": expansions[0].query, "prefix": args.prefix, "expansions": rows}
+        print(json.dumps(row, ensure_ascii=False), flush=True)
+
+
+def _print_stream(
+    expander: "T5Expander", query: str, args: argparse.Namespace, sampling: "SamplingConfig"
+) -> None:
+    """Print a text as it grows, or, of several, each piece on a line under its number."""
+    print(query.strip())
+    pieces = expander.stream(query, args.n, prefix=args.prefix, seed=args.seed, sampling=sampling)
+    for k, piece in pieces:
+        if args.n == 1:
+            print(piece, end="", flush=True)
+        else:
+            print(f"  {k + 1}: {piece.strip(' ,')}", flush=True)
+    if args.n == 1:
+        print()

@@ -1,0 +1,49 @@
+"""A CTranslate2 folder of `pe convert` as an expander's model and runtime."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pe.data.tokenizer import load_vocabulary
+from pe.decode.ct2 import Ct2Writer
+from pe.engines.model import ModelInput, make_settings
+from pe.weights.formats import CT2_FILE
+
+
+def load_ct2(
+    source: str,
+    *,
+    vocabulary: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    num_threads: int = 0,
+) -> tuple[ModelInput, Ct2Writer]:
+    """Load a folder that `pe convert --to ct2` wrote; `num_threads` 0 is CTranslate2's choice.
+
+    Raises ValueError when it is no such folder, damaged, or without a vocabulary.
+    """
+    folder = Path(source)
+    path = folder / CT2_FILE
+    if not path.is_file():
+        raise ValueError(
+            f"{source} is no CTranslate2 model of this project ({CT2_FILE} is missing); make one "
+            "with  pe convert MODEL DIR --to ct2"
+        )
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        stored = dict(description["expander"])
+        file = description["vocabulary"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}; convert the model again") from error
+    name = stored.pop("name", folder.resolve().name)
+    if vocabulary is None and file is None:
+        raise ValueError(f"{source} holds no vocabulary; give it with --vocab FILE")
+    vocabulary = vocabulary or folder / file
+    size = len(json.loads((folder / "shared_vocabulary.json").read_text(encoding="utf-8")))
+    model = ModelInput(
+        name=name,
+        vocabulary=load_vocabulary(vocabulary),
+        vocab_size=size,
+        settings=make_settings({**stored, **(settings or {})}, source=source),
+    )
+    return model, Ct2Writer(folder, forbidden=model.forbidden(), num_threads=num_threads)

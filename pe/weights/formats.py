@@ -1,0 +1,109 @@
+"""Which format a model is in, and the way to open it.
+
+| given                        | is                                                     |
+|------------------------------|--------------------------------------------------------|
+| a folder with run.json       | a run of `pe train`, its newest checkpoint             |
+| a folder with model.json     | a model folder of this project                         |
+| a folder with config.json    | Hugging Face's layout                                  |
+| checkpoint_STEP, or over it  | T5X, its own form or Orbax's                           |
+| org/name, org/name@revision  | Hugging Face's layout on the hub                       |
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pe.weights import hub
+from pe.weights.checkpoint import Checkpoint
+from pe.weights.hf import open_hf
+from pe.weights.pe_folder import MODEL_FILE, open_pe, read_description
+from pe.weights.run_folder import RUN_FILE, open_run
+from pe.weights.t5x import open_t5x
+
+SETTINGS_FILE = "pe_expander.json"  # beside the weights of formats that have no place for it
+CT2_FILE = "pe_ct2.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OpenedModel:
+    """A model on disk, what it is called, and how its expander feeds it (as stored, unchecked)."""
+
+    name: str
+    checkpoint: Checkpoint
+    expander: Mapping[str, Any]
+
+
+def open_model(source: str, *, vocabulary: Path | None = None) -> OpenedModel:
+    """Open whatever a model's path or hub name stands for; `vocabulary` replaces the one beside it.
+
+    Raises ValueError when there is no such model, it is in no known format, or it is damaged.
+    """
+    opened = _open(source)
+    if vocabulary is not None:
+        if not vocabulary.is_file():
+            raise ValueError(f"vocabulary {str(vocabulary)!r} not found; expected a file")
+        checkpoint = dataclasses.replace(opened.checkpoint, vocabulary=vocabulary)
+        opened = dataclasses.replace(opened, checkpoint=checkpoint)
+    return opened
+
+
+def _open(source: str) -> OpenedModel:
+    folder = Path(source)
+    if not folder.exists():
+        found = hub.find_files(source)
+        return _open_hf(found, source)
+    name = folder.resolve().name
+    if (folder / RUN_FILE).is_file():
+        checkpoint, description = open_run(folder)
+        lengths = description["config"]["data"]["lengths"]
+        step = checkpoint.source.rpartition("@")[2]
+        expander = {"max_input_tokens": lengths["inputs"]}
+        return OpenedModel(name=f"{name}@{step}", checkpoint=checkpoint, expander=expander)
+    if (folder / MODEL_FILE).is_file():
+        checkpoint, expander = open_pe(folder)
+        name = read_description(folder).get("name") or name
+        return OpenedModel(name=name, checkpoint=checkpoint, expander=expander)
+    if (folder / CT2_FILE).is_file():
+        raise ValueError(f"{source} is a CTranslate2 model; run it with --runtime ct2")
+    if (folder / "config.json").is_file() or folder.is_file():
+        return _open_hf(hub.find_files(source), source)
+    if _is_t5x(folder):
+        beside = (folder / file for file in ("vocabulary.model", "spiece.model", "tokenizer.json"))
+        vocabulary = next((path for path in beside if path.is_file()), None)
+        checkpoint = open_t5x(folder, vocabulary=vocabulary)
+        return OpenedModel(name=name, checkpoint=checkpoint, expander=read_settings(folder))
+    held = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+    raise ValueError(
+        f"{source} is no model folder; it holds {held}; expected a run of pe train ({RUN_FILE}), a "
+        f"model folder ({MODEL_FILE}), Hugging Face's layout (config.json and *.safetensors), or a "
+        "T5X checkpoint (checkpoint_STEP)"
+    )
+
+
+def _open_hf(folder: Path, source: str) -> OpenedModel:
+    name = Path(source).name if Path(source).exists() else source
+    checkpoint = open_hf(folder, source=source)
+    return OpenedModel(name=name, checkpoint=checkpoint, expander=read_settings(folder))
+
+
+def _is_t5x(folder: Path) -> bool:
+    names = ("checkpoint", "state", "checkpoint_*")
+    return folder.name.startswith("checkpoint_") or any(
+        next(folder.glob(name), None) for name in names
+    )
+
+
+def read_settings(folder: Path, *, file: str = SETTINGS_FILE) -> dict[str, Any]:
+    """Read how a model wants to be fed, as `pe convert` left it beside the weights, or nothing."""
+    path = folder / file
+    if not path.is_file():
+        return {}
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))["expander"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}; convert the model again") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} is damaged: 'expander' is no object; convert the model again")
+    return settings
