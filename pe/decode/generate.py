@@ -3,9 +3,8 @@
 The unit is a row: one text of one query. Rows are decoded in blocks whose shapes come from a few
 buckets, so that little is compiled; what a row draws depends on its own seed and number alone, and
 not even its rounding depends on the block. On a CPU float32 products give a row the same bits for 2
-to 16 rows, but sums do not (measured 2026-11-20); so whatever sums runs on 8 rows, some of them
-padding, and the products on 2, 4 or 8. In bfloat16, and elsewhere, all blocks have one size. Knows
-tokens only.
+to 16 rows, but sums do not (measured 2026-11-20); so blocks have 2, 4 or 8 rows, and what sums over
+few elements runs on 8. In bfloat16, and elsewhere, all blocks have one size. Knows tokens only.
 """
 
 import dataclasses
@@ -27,9 +26,10 @@ from pe.decode.sampling import (
     penalize_repetition,
     sample_tokens,
     to_arrays,
+    wide_rows,
 )
-from pe.models.layers import NEGATIVE
-from pe.models.t5 import T5, DecoderCache, Encoding
+from pe.models.layers import NEGATIVE, on_rows
+from pe.models.t5 import T5, DecoderCache, Encoding, with_output_table
 
 INPUT_BUCKETS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 CACHE_BUCKET = 64
@@ -113,17 +113,13 @@ def advance(
     forbidden: Bool[Array, " V"],
     options: SamplingArrays,
     ban: PhraseBan | None,
+    *,
+    min_rows: int,
 ) -> DecodeState:
-    """Draw the next token of every row that goes on.
-
-    The cache and the encoding may have fewer rows than the state: those are computed, and the rest
-    is padding that is done from the start.
-    """
-    num_rows, min_rows = encoding.mask.shape[0], state.last.shape[0]
+    """Draw the next token of every row that goes on."""
     logits, cache = model.decode_step(
-        state.last[:num_rows], state.cache, state.position, encoding, min_rows=min_rows
+        state.last, state.cache, state.position, encoding, min_rows=min_rows
     )
-    logits = jnp.pad(logits, ((0, min_rows - num_rows), (0, 0)))
     logits = jnp.where(forbidden, NEGATIVE, logits)
     if ban is not None and state.ban_state is not None:
         hits = banned_tokens(ban, state.ban_state, logits.shape[-1])
@@ -133,10 +129,11 @@ def advance(
         adjusted = penalize_repetition(logits, state.seen, options.repetition_penalty)
         adjusted = jnp.where(logits <= NEGATIVE, NEGATIVE, adjusted)
     step_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, state.position)
-    drawn = sample_tokens(adjusted, step_keys, options)
+    drawn = sample_tokens(adjusted, step_keys, options, min_rows=min_rows)
     drawn = jnp.where(state.done, PAD_ID, drawn)
     chosen = jnp.take_along_axis(logits, drawn[:, None], axis=1)[:, 0]
-    logprob = chosen - jax.nn.logsumexp(logits, axis=-1)
+    log_sum = functools.partial(jax.nn.logsumexp, axis=-1)
+    logprob = chosen - on_rows(log_sum, logits, wide_rows(logits, min_rows))
     rows = jnp.arange(drawn.shape[0])
     return DecodeState(
         position=state.position + 1,
@@ -171,9 +168,11 @@ class Generator:
             dtype = nnx.merge(graph, params).config.dtype
             row_buckets = CPU_ROWS[dtype] if jax.default_backend() == "cpu" else DEVICE_ROWS
         self.row_buckets = tuple(sorted(row_buckets))
+        if jax.default_backend() == "cpu":
+            graph, params = with_output_table(graph, params)
         self._params = params
         self._forbidden = jnp.asarray(forbidden)
-        self._encode, self._start, self._run = _compiled(graph)
+        self._encode, self._start, self._run = _compiled(graph, min_rows=self.row_buckets[-1])
 
     def draw(
         self,
@@ -231,14 +230,12 @@ class Generator:
         chunk_tokens: int | None,
     ) -> Iterator[list[Drawn]]:
         num_rows = next(size for size in self.row_buckets if size >= len(rows))
-        encodings = self._encode_rows([*rows, *[rows[-1]] * (num_rows - len(rows))])
-        state_rows = self.row_buckets[-1]
-        fillers = [rows[-1]] * (state_rows - len(rows))
+        fillers = [rows[-1]] * (num_rows - len(rows))
+        encodings = self._encode_rows([*rows, *fillers])
         cache_tokens = -(-sampling.max_tokens // CACHE_BUCKET) * CACHE_BUCKET
         state = self._start(
             self._params,
-            jnp.arange(state_rows) >= len(rows),
-            num_rows=num_rows,
+            jnp.arange(num_rows) >= len(rows),
             cache_tokens=cache_tokens,
             penalize=sampling.repetition_penalty is not None,
             start_ban=None if ban is None else ban.start,
@@ -316,34 +313,33 @@ def _stack_rows(encodings: Sequence[Encoding]) -> Encoding:
     )
 
 
-def _compiled(graph: nnx.GraphDef) -> tuple[Callable, Callable, Callable]:
+def _compiled(graph: nnx.GraphDef, *, min_rows: int) -> tuple[Callable, Callable, Callable]:
     """Make the three jitted parts: encode a query, lay out a block, decode it to a position."""
 
     @jax.jit
     def encode(params: nnx.State, inputs: Array, segments: Array) -> Encoding:
         return nnx.merge(graph, params).encode_for_decoding(inputs, segments)
 
-    @functools.partial(jax.jit, static_argnames=("num_rows", "cache_tokens", "penalize"))
+    @functools.partial(jax.jit, static_argnames=("cache_tokens", "penalize"))
     def start(
         params: nnx.State,
         done: Bool[Array, " B"],
         *,
-        num_rows: int,
         cache_tokens: int,
         penalize: bool,
         start_ban: Int[Array, ""] | None,
     ) -> DecodeState:
         model = nnx.merge(graph, params)
-        state_rows = done.shape[0]
+        num_rows = done.shape[0]
         return DecodeState(
             position=jnp.int32(0),
-            last=jnp.full((state_rows,), PAD_ID, jnp.int32),
-            tokens=jnp.full((state_rows, cache_tokens), PAD_ID, jnp.int32),
-            logprob=jnp.zeros((state_rows,), jnp.float32),
+            last=jnp.full((num_rows,), PAD_ID, jnp.int32),
+            tokens=jnp.full((num_rows, cache_tokens), PAD_ID, jnp.int32),
+            logprob=jnp.zeros((num_rows,), jnp.float32),
             done=done,
             cache=model.empty_cache(num_rows, cache_tokens),
-            seen=jnp.zeros((state_rows, model.config.vocab_size), bool) if penalize else None,
-            ban_state=None if start_ban is None else jnp.broadcast_to(start_ban, (state_rows,)),
+            seen=jnp.zeros((num_rows, model.config.vocab_size), bool) if penalize else None,
+            ban_state=None if start_ban is None else jnp.broadcast_to(start_ban, (num_rows,)),
         )
 
     @functools.partial(jax.jit, donate_argnames=("state",))
@@ -363,7 +359,9 @@ def _compiled(graph: nnx.GraphDef) -> tuple[Callable, Callable, Callable]:
         keys = row_keys(seeds, numbers)
         return jax.lax.while_loop(
             lambda state: (state.position < until) & ~jnp.all(state.done),
-            lambda state: advance(model, encoding, state, keys, forbidden, options, ban),
+            lambda state: advance(
+                model, encoding, state, keys, forbidden, options, ban, min_rows=min_rows
+            ),
             state,
         )
 

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from pe.axes import Array, Bool, Float, Int, Key
-from pe.models.layers import NEGATIVE
+from pe.models.layers import NEGATIVE, on_rows
 
 CDF_BLOCK = 128
+SMALL_SUM = 4096  # XLA sums fewer elements than this in another order, see `on_rows`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,9 +55,12 @@ class SamplingConfig:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SamplingArrays:
-    """A SamplingConfig's numbers as arrays, so that other numbers compile nothing anew."""
+    """A SamplingConfig's numbers as arrays, so that other numbers compile nothing anew.
 
-    temperature: Float[Array, ""]
+    No temperature is greedy.
+    """
+
+    temperature: Float[Array, ""] | None
     top_k: Int[Array, ""] | None
     top_p: Float[Array, ""] | None
     min_p: Float[Array, ""] | None
@@ -70,7 +74,7 @@ def to_arrays(config: SamplingConfig) -> SamplingArrays:
         return None if value is None else jnp.asarray(value, jnp.float32)
 
     return SamplingArrays(
-        temperature=jnp.float32(config.temperature),
+        temperature=array(config.temperature or None),
         top_k=None if config.top_k is None else jnp.int32(config.top_k),
         top_p=array(config.top_p),
         min_p=array(config.min_p),
@@ -149,25 +153,35 @@ def penalize_repetition(
     return jnp.where(seen, jnp.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-def draw_tokens(logits: Float[Array, "B V"], uniforms: Float[Array, " B"]) -> Int[Array, " B"]:
+def draw_tokens(
+    logits: Float[Array, "B V"], uniforms: Float[Array, " B"], *, min_rows: int = 0
+) -> Int[Array, " B"]:
     """Draw a token a row by its softmax, where a uniform number of [0, 1) falls on its running sum.
 
     The sum runs over blocks first and then inside one, so it is short; a token of no probability is
     never drawn, whatever the rounding.
     """
-    weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
-    weights = jnp.where(logits <= NEGATIVE, 0.0, weights)
-    width = -(-weights.shape[-1] // CDF_BLOCK) * CDF_BLOCK
-    weights = jnp.pad(weights, ((0, 0), (0, width - weights.shape[-1])))
-    blocks = weights.reshape(weights.shape[0], -1, CDF_BLOCK)
-    sums = jnp.sum(blocks, axis=-1)
-    running = jnp.cumsum(sums, axis=-1)
+    width = -(-logits.shape[-1] // CDF_BLOCK) * CDF_BLOCK
+
+    def weigh(x: Float[Array, "B V"]) -> Float[Array, "B blocks width"]:
+        weights = jnp.exp(x - jnp.max(x, axis=-1, keepdims=True))
+        weights = jnp.where(x <= NEGATIVE, 0.0, weights)
+        weights = jnp.pad(weights, ((0, 0), (0, width - x.shape[-1])))
+        return weights.reshape(x.shape[0], -1, CDF_BLOCK)
+
+    def run_up(x: Float[Array, "B V"]) -> Float[Array, "B V"]:
+        return on_rows(lambda x: jnp.cumsum(x, axis=-1), x, min_rows)
+
+    wide = wide_rows(logits, min_rows)
+    blocks = on_rows(weigh, logits, wide)
+    sums = on_rows(lambda x: jnp.sum(x, axis=-1), blocks, wide)
+    running = run_up(sums)
     goal = uniforms[:, None] * running[:, -1:]
     block = _first_above(running, goal, sums)
     before = jnp.take_along_axis(running - sums, block, axis=-1)
     inside = jnp.take_along_axis(blocks, block[..., None], axis=1)[:, 0]
     rest = jnp.maximum(goal - before, 0.0)  # rounding may leave less than nothing
-    place = _first_above(jnp.cumsum(inside, axis=-1), rest, inside)
+    place = _first_above(run_up(inside), rest, inside)
     return (block * CDF_BLOCK + place)[:, 0].astype(jnp.int32)
 
 
@@ -186,20 +200,44 @@ def _first_above(
     return jnp.minimum(jnp.min(after, axis=-1, keepdims=True), last)
 
 
+def most_likely(logits: Float[Array, "B V"]) -> Int[Array, " B"]:
+    """Return the first largest place of a row; XLA's argmax takes six times as long on a CPU."""
+    is_largest = logits == jnp.max(logits, axis=-1, keepdims=True)
+    places = jnp.where(is_largest, jnp.arange(logits.shape[-1]), logits.shape[-1])
+    return jnp.min(places, axis=-1).astype(jnp.int32)
+
+
 def sample_tokens(
-    logits: Float[Array, "B V"], keys: Key[Array, " B"], options: SamplingArrays
+    logits: Float[Array, "B V"],
+    keys: Key[Array, " B"],
+    options: SamplingArrays,
+    *,
+    min_rows: int = 0,
 ) -> Int[Array, " B"]:
-    """Draw a token a row, each by its own key; temperature 0 takes the most likely."""
-    # less the largest first: so that a forbidden token stays one at any temperature
-    warm = logits - jnp.max(logits, axis=-1, keepdims=True)
-    warm = jnp.where(logits <= NEGATIVE, NEGATIVE, warm / jnp.maximum(options.temperature, 1e-6))
-    if options.top_k is not None:
-        warm = keep_top_k(warm, options.top_k)
-    if options.top_p is not None:
-        warm = keep_top_p(warm, options.top_p)
-    if options.min_p is not None:
-        warm = keep_min_p(warm, options.min_p)
-    drawn = draw_tokens(warm, jax.vmap(jax.random.uniform)(keys))
-    return jnp.where(options.temperature == 0.0, jnp.argmax(logits, axis=-1), drawn).astype(
-        jnp.int32
-    )
+    """Draw a token a row, each by its own key; without a temperature, take the most likely.
+
+    `min_rows`: see `pe.models.layers.on_rows`; what a row draws then depends on no other row.
+    """
+    if options.temperature is None:
+        return most_likely(logits)
+    temperature = jnp.maximum(options.temperature, 1e-6)
+
+    def warm_up(x: Float[Array, "B V"]) -> Float[Array, "B V"]:
+        # less the largest first: so that a forbidden token stays one at any temperature
+        warm = (x - jnp.max(x, axis=-1, keepdims=True)) / temperature
+        warm = jnp.where(x <= NEGATIVE, NEGATIVE, warm)
+        if options.top_k is not None:
+            warm = keep_top_k(warm, options.top_k)
+        if options.top_p is not None:
+            warm = keep_top_p(warm, options.top_p)
+        if options.min_p is not None:
+            warm = keep_min_p(warm, options.min_p)
+        return warm
+
+    warm = on_rows(warm_up, logits, wide_rows(logits, min_rows))
+    return draw_tokens(warm, jax.vmap(jax.random.uniform)(keys), min_rows=min_rows)
+
+
+def wide_rows(logits: Float[Array, "B V"], min_rows: int) -> int:
+    """Return `min_rows` where the vocabulary is so small that sums over it need them, else 0."""
+    return min_rows if logits.shape[-1] < SMALL_SUM else 0
