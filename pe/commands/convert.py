@@ -1,6 +1,7 @@
 """`pe convert`: a model, or a soft prompt, from one format into another."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ def _run_convert(args: argparse.Namespace) -> None:
     if args.to in PROMPT_FORMATS:
         from pe.weights.soft_prompt import read_soft_prompt, write_soft_prompt
 
+        if out.exists() and args.to != "peft":
+            raise ValueError(f"{out} is there already; give a new file, or remove it first")
         prompt = read_soft_prompt(Path(args.source))
         write_soft_prompt(prompt, out, form=args.to, base_model=args.base_model)
         print(f"soft prompt of {prompt.shape[0]} positions, width {prompt.shape[1]}, in {out}")
@@ -74,12 +77,5 @@ def _run_convert(args: argparse.Namespace) -> None:
         t5x_form=args.t5x_form,
         quantization=args.quantization,
     )
-    num_params = sum(_size(array.shape) for array in checkpoint.arrays.values())
+    num_params = sum(math.prod(array.shape) for array in checkpoint.arrays.values())
     print(f"{args.source} as {args.to}: {num_params:,} parameters in {out}")
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size

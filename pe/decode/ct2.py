@@ -5,6 +5,7 @@ the same each time, but another number of texts, or the default runtime, gives o
 text are not among its options for phrases cut in any way, so this runtime refuses them.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,26 +18,34 @@ from pe.decode.phrase_ban import PhraseBan
 from pe.decode.sampling import SamplingConfig
 
 EXTRA = 'pip install "prompt-expansion[ct2]"'
+NAMES_FILE = "shared_vocabulary.json"  # CTranslate2's own: the name of each row
 
 
 class Ct2Writer:
-    """A CTranslate2 model that writes; `forbidden` [V] are the ids that are never written."""
+    """A CTranslate2 model that writes; `forbidden` [V] are the ids that are never written.
+
+    CTranslate2 takes its seed from the process when a worker first draws, and never again (4.8.5).
+    So each request that is sampled gets a new worker, and the model is loaded again for it (base
+    size, int8: about a second, 2026-11-20); greedy texts need none. One thread at a time may draw.
+    """
 
     def __init__(self, folder: Path, *, forbidden: np.ndarray, num_threads: int = 0):
         try:
             import ctranslate2
         except ImportError as error:
             raise ValueError(f"the runtime ct2 needs ctranslate2: {EXTRA}") from error
-        self._set_seed = ctranslate2.set_random_seed
-        try:
-            self._translator = ctranslate2.Translator(
-                str(folder), device="cpu", inter_threads=1, intra_threads=num_threads
+        self._library = ctranslate2
+        self._folder, self._num_threads = folder, num_threads
+        self._names = read_names(folder)
+        if len(forbidden) != len(self._names):
+            raise ValueError(
+                f"forbidden: got {len(forbidden)} ids, expected {len(self._names)}, the rows of "
+                f"the model in {folder}"
             )
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(f"{folder} is no CTranslate2 model: {error}") from error
-        self._names = _read_names(folder)
         self._ids = {name: i for i, name in enumerate(self._names)}
         self._forbidden = [[self._names[i]] for i in np.flatnonzero(forbidden)]
+        self._translator: Any = self._load()
+        self._has_noise = False  # of an earlier seed
 
     def draw(
         self,
@@ -45,26 +54,41 @@ class Ct2Writer:
         *,
         ban: PhraseBan | None = None,
     ) -> list[list[Drawn]]:
-        """Draw every text to its end or to `max_tokens`.
+        """Draw every text to its end or to `max_tokens`, a request's likeliest first.
 
-        The log-probability is CTranslate2's, over the distribution that it drew from. Raises
-        ValueError for options that it does not have: min_p, phrase bans.
+        The log-probability is as in `Drawn`, but that it knows of the repetition penalty. Raises
+        ValueError for options that CTranslate2 does not have: min_p, phrase bans.
         """
         options = self._options(sampling, ban)
+        is_greedy = options["sampling_topk"] == 1
         results = []
         for request in requests:
-            self._set_seed(request.seed + request.numbers[0])
+            if not is_greedy:
+                self._set_noise(request.seed + request.numbers[0])
             source = [[self._names[int(i)] for i in request.inputs]]
-            (found,) = self._translator.translate_batch(
-                source, num_hypotheses=len(request.numbers), **options
-            )
-            results.append(
-                [
-                    self._read(pieces, score * max(1, len(pieces)), sampling.max_tokens)
-                    for pieces, score in zip(found.hypotheses, found.scores, strict=True)
-                ]
-            )
+            num_texts = 1 if is_greedy else len(request.numbers)
+            (found,) = self._translator.translate_batch(source, num_hypotheses=num_texts, **options)
+            drawn = [
+                self._read(pieces, score, sampling.max_tokens)
+                for pieces, score in zip(found.hypotheses, found.scores, strict=True)
+            ]
+            results.append(drawn * len(request.numbers) if is_greedy else drawn)
         return results
+
+    def _set_noise(self, seed: int) -> None:
+        self._library.set_random_seed(seed % 2**32)
+        if self._has_noise:
+            self._translator = None  # one model in memory at a time
+            self._translator = self._load()
+        self._has_noise = True
+
+    def _load(self) -> Any:
+        try:
+            return self._library.Translator(
+                str(self._folder), device="cpu", inter_threads=1, intra_threads=self._num_threads
+            )
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{self._folder} is no CTranslate2 model: {error}") from error
 
     def _options(self, sampling: SamplingConfig, ban: PhraseBan | None) -> dict[str, Any]:
         if ban is not None:
@@ -73,15 +97,19 @@ class Ct2Writer:
             raise ValueError(
                 "the runtime ct2 has no min_p; use top_p, or the default runtime (jax)"
             )
+        top_k = sampling.top_k or 0
         options: dict[str, Any] = {
             "beam_size": 1,
-            "sampling_topk": 0 if sampling.top_k is None else sampling.top_k,
+            "sampling_topk": 0 if top_k >= len(self._names) else top_k,  # 0: among all
             "sampling_topp": 1.0 if sampling.top_p is None else sampling.top_p,
             "sampling_temperature": sampling.temperature,
             "repetition_penalty": sampling.repetition_penalty or 1.0,
+            "max_input_length": 0,  # all of it: its length was checked
+            "min_decoding_length": 0,  # its default forbids the end to come first
             "max_decoding_length": sampling.max_tokens,
             "suppress_sequences": self._forbidden,
             "return_scores": True,
+            "length_penalty": 0.0,  # sums, not means by the tokens before the end
             "disable_unk": True,
         }
         if sampling.temperature == 0.0:
@@ -95,10 +123,15 @@ class Ct2Writer:
         return Drawn(tokens=np.array(ids, np.int32), logprob=float(logprob))
 
 
-def _read_names(folder: Path) -> list[str]:
-    import json
-
-    for name in ("shared_vocabulary.json", "source_vocabulary.json"):
-        if (folder / name).is_file():
-            return json.loads((folder / name).read_text(encoding="utf-8"))
-    raise ValueError(f"{folder} holds no vocabulary of CTranslate2; convert the model again")
+def read_names(folder: Path) -> list[str]:
+    """Read the names of a CTranslate2 model's rows. Raises ValueError where there are none."""
+    path = folder / NAMES_FILE
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{folder} lacks {NAMES_FILE}; convert the model again") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}; convert the model again") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{path} is damaged: expected a list of names; convert the model again")
+    return names

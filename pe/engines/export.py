@@ -1,8 +1,9 @@
 """A model from one format into another, with what its expander needs to know beside it."""
 
+import contextlib
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pe.weights.formats import SETTINGS_FILE, open_model
 from pe.weights.hf import write_hf
 from pe.weights.pe_folder import write_pe
 from pe.weights.soft_prompt import read_soft_prompt
-from pe.weights.t5x import write_t5x
+from pe.weights.t5x import STEP_FOLDER, write_t5x
 
 FORMATS = ("hf", "t5x", "pe", "ct2")
 T5X_FORMS = ("native", "orbax")
@@ -46,10 +47,13 @@ def convert_model(
         raise ValueError(f"to: got {to!r}, expected one of {FORMATS}")
     if t5x_form not in T5X_FORMS:
         raise ValueError(f"t5x_form: got {t5x_form!r}, expected one of {T5X_FORMS}")
+    named = STEP_FOLDER.fullmatch(out.name)
+    if to == "t5x" and named and int(named[1]) != step:
+        raise ValueError(f"{out} is named for step {named[1]} and step is {step}; give that --step")
     opened = open_model(source, vocabulary=vocabulary)
     checkpoint = opened.checkpoint
     expander = make_settings({**opened.expander, **(settings or {})}, source=source)
-    baked = None
+    baked = _find_baked(checkpoint, expander)
     if soft_prompt is not None:
         if expander.prompt_ids:
             raise ValueError(f"{source} has a soft prompt of its own already; convert without one")
@@ -70,33 +74,51 @@ def convert_model(
             prompt_ids=expander.prompt_ids,
             expander={**expander.to_dict(), "name": opened.name},
         )
-    elif to == "t5x":
-        write_t5x(checkpoint, out, step=step, form=t5x_form)
-        shards.write_json(out / SETTINGS_FILE, {"expander": expander.to_dict()})
-        _copy_vocabulary(checkpoint, out)
     else:
-        _write_hf(checkpoint, out, expander, baked)
+        with _staged(out) as folder:
+            if to == "t5x":
+                write_t5x(checkpoint, folder, step=step, form=t5x_form)
+                _copy_vocabulary(checkpoint, folder)
+            else:
+                _write_hf(checkpoint, folder, baked)
+            shards.write_json(folder / SETTINGS_FILE, {"expander": expander.to_dict()})
     return checkpoint
 
 
-def _write_hf(
-    checkpoint: Checkpoint, out: Path, expander: ExpanderSettings, baked: BakedPrompt | None
-) -> None:
-    """Write all of it under another name first, so that nothing half written has this one."""
+def _find_baked(checkpoint: Checkpoint, expander: ExpanderSettings) -> BakedPrompt | None:
+    """Return the soft prompt that was baked into a model before, if any."""
+    ids, num_rows = expander.prompt_ids, checkpoint.config.vocab_size
+    if not ids:
+        return None
+    if ids != tuple(range(num_rows - len(ids), num_rows)):
+        raise ValueError(
+            f"{checkpoint.source}: prompt_ids: got {list(ids)}, expected the last of the model's "
+            f"{num_rows} rows"
+        )
+    return BakedPrompt(ids=ids, rounding=0.0)
+
+
+@contextlib.contextmanager
+def _staged(out: Path) -> Iterator[Path]:
+    """Yield where to write, under the same name: it becomes `out` when the block ends well."""
+    out = out.absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists and is not empty; give a new folder, or remove it first")
     staging = out.with_name(f"{shards.TEMPORARY}convert-{out.name}")
     shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
+    staging.mkdir(parents=True)
     try:
-        generation = None if baked is None else baked.generation_config
-        write_hf(checkpoint, staging, generation=generation)
-        if baked is not None and checkpoint.vocabulary is not None:
-            write_baked_tokenizer(checkpoint.vocabulary, staging, baked)
-            (staging / "special_tokens_map.json").unlink()  # tokenizer.json says it all
-        shards.write_json(staging / SETTINGS_FILE, {"expander": expander.to_dict()})
-        staging.replace(out)
+        yield staging / out.name
+        (staging / out.name).replace(out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write_hf(checkpoint: Checkpoint, folder: Path, baked: BakedPrompt | None) -> None:
+    write_hf(checkpoint, folder, generation=None if baked is None else baked.generation_config)
+    if baked is not None and checkpoint.vocabulary is not None:
+        write_baked_tokenizer(checkpoint.vocabulary, folder, baked)
+        (folder / "special_tokens_map.json").unlink()  # tokenizer.json says it all
 
 
 def _copy_vocabulary(checkpoint: Checkpoint, folder: Path) -> None:

@@ -20,10 +20,11 @@ from pe.weights.checkpoint import Checkpoint
 from pe.weights.hf import open_hf
 from pe.weights.pe_folder import MODEL_FILE, open_pe, read_description
 from pe.weights.run_folder import RUN_FILE, open_run
-from pe.weights.t5x import open_t5x
+from pe.weights.t5x import find_checkpoint, open_t5x
 
 SETTINGS_FILE = "pe_expander.json"  # beside the weights of formats that have no place for it
 CT2_FILE = "pe_ct2.json"
+VOCABULARY_FILES = ("vocabulary.model", "spiece.model", "tokenizer.json")  # beside T5X's
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,10 +51,9 @@ def open_model(source: str, *, vocabulary: Path | None = None) -> OpenedModel:
 
 
 def _open(source: str) -> OpenedModel:
-    folder = Path(source)
-    if not folder.exists():
-        found = hub.find_files(source)
-        return _open_hf(found, source)
+    folder = Path(source).expanduser()
+    if not source or not folder.exists():
+        return _open_hf(hub.find_files(source), source, name=source)
     name = folder.resolve().name
     if (folder / RUN_FILE).is_file():
         checkpoint, description = open_run(folder)
@@ -66,14 +66,18 @@ def _open(source: str) -> OpenedModel:
         name = read_description(folder).get("name") or name
         return OpenedModel(name=name, checkpoint=checkpoint, expander=expander)
     if (folder / CT2_FILE).is_file():
-        raise ValueError(f"{source} is a CTranslate2 model; run it with --runtime ct2")
+        raise ValueError(
+            f"{source} is a CTranslate2 model, which only pe expand --runtime ct2 runs; expected "
+            "the model that it was made of"
+        )
+    run = folder.resolve().parent.parent  # of the root the root
+    if folder.resolve().parent.name == "checkpoints" and (run / RUN_FILE).is_file():
+        raise ValueError(f"{source} is one step of a run; expected the run's folder, {run}")
     if (folder / "config.json").is_file() or folder.is_file():
-        return _open_hf(hub.find_files(source), source)
+        found = hub.find_files(source)
+        return _open_hf(found, source, name=found.resolve().name)
     if _is_t5x(folder):
-        beside = (folder / file for file in ("vocabulary.model", "spiece.model", "tokenizer.json"))
-        vocabulary = next((path for path in beside if path.is_file()), None)
-        checkpoint = open_t5x(folder, vocabulary=vocabulary)
-        return OpenedModel(name=name, checkpoint=checkpoint, expander=read_settings(folder))
+        return _open_t5x(folder, name=name)
     held = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
     raise ValueError(
         f"{source} is no model folder; it holds {held}; expected a run of pe train ({RUN_FILE}), a "
@@ -82,10 +86,18 @@ def _open(source: str) -> OpenedModel:
     )
 
 
-def _open_hf(folder: Path, source: str) -> OpenedModel:
-    name = Path(source).name if Path(source).exists() else source
+def _open_hf(folder: Path, source: str, *, name: str) -> OpenedModel:
     checkpoint = open_hf(folder, source=source)
     return OpenedModel(name=name, checkpoint=checkpoint, expander=read_settings(folder))
+
+
+def _open_t5x(folder: Path, *, name: str) -> OpenedModel:
+    place = find_checkpoint(folder)  # what lies in it was written with it, so it goes first
+    files = [path / file for path in (place, folder) for file in VOCABULARY_FILES]
+    vocabulary = next((path for path in files if path.is_file()), None)
+    expander = read_settings(place) or read_settings(folder)
+    checkpoint = open_t5x(place, vocabulary=vocabulary)
+    return OpenedModel(name=name, checkpoint=checkpoint, expander=expander)
 
 
 def _is_t5x(folder: Path) -> bool:

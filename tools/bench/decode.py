@@ -1,8 +1,8 @@
 """Seconds to write N texts of 64 tokens from a query of 16: ours, transformers and CTranslate2.
 
 Every arm runs in a process of its own, one after the other, on the same random weights and threads;
-the best of --repeats calls after a first one counts (that one compiles). Run it where all extras
-are installed:
+the best of --repeats calls after a first one counts (that one compiles). `pe expand --runtime ct2`
+takes turns with bare CTranslate2. Run it where all extras are installed:
 
   .venv-all/bin/python tools/bench/decode.py
 
@@ -17,12 +17,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 SIZES = {"t5-small": "t5_1_0_small", "t5-base": "t5_1_0_base"}
 ROOT = Path(__file__).resolve().parents[2]
-CPU_ARMS = ("ours", "torch", "ct2 float32", "ct2 int8", "runtime float32", "runtime int8")
+CPU_ARMS = ("ours", "torch", "ct2 float32", "ct2 int8")
 GPU_ARMS = ("ours", "torch")
 
 
@@ -95,17 +96,22 @@ def make_models(size: str, folder: Path, *, with_ct2: bool) -> None:
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
     """Return the best seconds of one arm, by number of texts."""
-    makers = {"ours": make_ours, "torch": make_torch, "ct2": make_ct2, "runtime": make_runtime}
-    write = makers[args.arm.split()[0]](args)
+    makers = {
+        "ours": {"": make_ours},
+        "torch": {"": make_torch},
+        "ct2": {"": make_ct2, "runtime ": make_runtime},
+    }
+    writers = {name: make(args) for name, make in makers[args.arm.split()[0]].items()}
     best = {}
     for n in args.n:
-        secs = []
+        secs = {name: [] for name in writers}
         for repeat in range(args.repeats + 1):
-            start = time.perf_counter()
-            lengths = write(n, repeat)
-            secs.append(time.perf_counter() - start)
-            assert lengths == [args.tokens] * n, lengths
-        best[str(n)] = min(secs[1:])
+            for name, write in writers.items():
+                start = time.perf_counter()
+                lengths = write(n, repeat)
+                secs[name].append(time.perf_counter() - start)
+                assert lengths == [args.tokens] * n, lengths
+        best |= {f"{name}{n}": min(times[1:]) for name, times in secs.items()}
     return best
 
 
@@ -154,8 +160,8 @@ def make_torch(args: argparse.Namespace):
 
     torch.set_num_threads(args.threads)
     dtype = torch.float32 if args.device == "cpu" else torch.bfloat16
-    model = T5ForConditionalGeneration.from_pretrained(args.folder / "hf", dtype=dtype)
-    model = torch.nn.Module.to(model, args.device).eval()
+    model: Any = T5ForConditionalGeneration.from_pretrained(args.folder / "hf", dtype=dtype)
+    model = model.to(args.device).eval()
     query = torch.tensor(make_query(args)[None].astype(np.int64), device=args.device)
     options = {} if args.device == "cpu" else {"cache_implementation": "static"}
 
@@ -243,10 +249,11 @@ def print_table(size: str, found: dict[str, dict[str, float]], args: argparse.Na
             for arm, secs in found.items()
             if arm != "ours"
         ]
-        for kind in ("float32", "int8"):
-            if f"runtime {kind}" in found:
-                ratio = found[f"runtime {kind}"][n] / found[f"ct2 {kind}"][n]
-                cells.append(f"runtime over bare {kind} {ratio:.2f}x")
+        cells += [
+            f"runtime over bare {arm} {secs[f'runtime {n}'] / secs[n]:.2f}x"
+            for arm, secs in found.items()
+            if f"runtime {n}" in secs
+        ]
         print(f"  N = {n}: " + ", ".join(cells), flush=True)
 
 

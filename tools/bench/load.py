@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from decode import SIZES, make_checkpoint, register_vision_operators, run_arm  # noqa: E402
+from decode import SIZES, make_checkpoint, register_vision_operators, run_arm
 
 ARMS = ("hf", "pe", "t5x", "transformers")
 

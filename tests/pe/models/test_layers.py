@@ -157,7 +157,7 @@ def test_masked_keys_do_not_reach_attention(attention):
 def test_attention_that_sees_nothing_averages_and_has_a_finite_gradient(attention):
     x, mask = draw(1, 2, 4), jnp.zeros((1, 1, 2, 2), bool)
     _, values = attention.project_keys(x)
-    mean = jnp.broadcast_to(values.mean(axis=1, keepdims=True), values.shape)
+    mean = jnp.broadcast_to(values.mean(axis=2, keepdims=True), values.shape).swapaxes(1, 2)
     np.testing.assert_allclose(
         attention(x, x, mask=mask), attention.out(mean.reshape(1, 2, -1)), atol=1e-6
     )
@@ -169,9 +169,9 @@ def test_attention_of_the_first_layer_is_not_scaled_down_by_its_width(attention)
     # the 1 / sqrt(H) of other transformers is missing on purpose: scores are the plain product
     x, context = draw(1, 1, 4), draw(1, 2, 4, seed=1)
     keys, values = attention.project_keys(context)
-    scores = np.einsum("nh,snh->ns", attention.split_heads(attention.query(x))[0, 0], keys[0])
+    scores = np.einsum("nh,nsh->ns", attention.split_heads(attention.query(x))[0, :, 0], keys[0])
     weights = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
-    expected = np.einsum("ns,snh->nh", weights, values[0]).reshape(1, 1, 6)
+    expected = np.einsum("ns,nsh->nh", weights, values[0]).reshape(1, 1, 6)
     out = attention(x, context, mask=everything(1, 1, 2))
     np.testing.assert_allclose(out, attention.out(jnp.asarray(expected)), atol=1e-6)
 
