@@ -118,7 +118,11 @@ class Pair(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Expansion(Record):
-    """A prompt that a model made of a query. `logprob` in nats, summed over the tokens."""
+    """A prompt that a model made of a query.
+
+    `logprob` (nats, summed) and `num_tokens` are of the text as it was drawn, before anything was
+    cut to end it with a phrase or to fit a budget.
+    """
 
     ID_FIELDS = ("query", "prefix", "text", "seed", "model")
     query: str

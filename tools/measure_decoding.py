@@ -52,8 +52,8 @@ def check_budgets(args: argparse.Namespace, queries: list[str]) -> None:
     model = load_model(args.model)
     sampling = SamplingConfig(max_tokens=MAX_TOKENS)
     asked = queries[: args.num_texts]
-    whole = T5Expander(model).expand(asked, 1, sampling=sampling)
-    # the second and third give the texts of a small model reason to be cut
+    whole = T5Expander(model).expand(asked, 4, sampling=sampling)
+    # the last gives the texts of a small model reason to be cut
     for spec in (
         f"clip={args.clip}",
         f"t5:256={args.t5}",
@@ -62,16 +62,18 @@ def check_budgets(args: argparse.Namespace, queries: list[str]) -> None:
     ):
         target = load_target(spec)
         sets = T5Expander(model, target=target).expand(asked, 1, sampling=sampling)
-        over = inside = cut = 0
-        for (fitted,), (full,) in zip(sets, whole, strict=True):
+        over = inside = cut = unmatched = 0
+        for (fitted,), texts in zip(sets, whole, strict=True):
             over += target.count(fitted.text) > target.budget
-            if fitted.text != full.text:
+            full = next((t.text for t in texts if t.logprob == fitted.logprob), None)
+            unmatched += full is None
+            if full is not None and fitted.text != full:
                 cut += 1
-                inside += not ends_at_phrase(fitted.text, full.text)
+                inside += not ends_at_phrase(fitted.text, full)
         name = spec.split("=")[0]
         print(
             f"budget {name} ({target.budget}): {len(asked)} texts, {over} over it, {cut} cut, "
-            f"{inside} inside a phrase",
+            f"{inside} inside a phrase ({unmatched} drawn anew too often to compare)",
             flush=True,
         )
 

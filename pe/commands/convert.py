@@ -9,6 +9,16 @@ from pe.commands.flag import new_command, quiet_libraries
 
 MODEL_FORMATS = ("hf", "t5x", "pe", "ct2")
 PROMPT_FORMATS = ("peft", "npy", "prompt_tuning")
+APPLIES_TO = {
+    "vocab": MODEL_FORMATS,
+    "soft_prompt": MODEL_FORMATS,
+    "template": MODEL_FORMATS,
+    "max_input_tokens": MODEL_FORMATS,
+    "step": ("t5x",),
+    "t5x_form": ("t5x",),
+    "quantization": ("ct2",),
+    "base_model": ("peft",),
+}
 
 
 def add_convert(commands: Any, with_help: bool) -> None:
@@ -25,7 +35,7 @@ def add_convert(commands: Any, with_help: bool) -> None:
         "  t5x            T5X's own checkpoint, or Orbax's with --t5x_form orbax\n"
         "  pe             a model folder of this project\n"
         "  ct2            CTranslate2, for pe expand --runtime ct2 (extra [ct2])\n"
-        "  peft           a PEFT prompt-tuning adapter; SRC is a soft prompt\n"
+        "  peft           a PEFT prompt-tuning adapter; SRC is a soft prompt, or T5X with one\n"
         "  npy            an array [P, D]; SRC is a soft prompt\n"
         "  prompt_tuning  the file of the prompt-tuning library; SRC is a soft prompt",
     )
@@ -40,27 +50,32 @@ def add_convert(commands: Any, with_help: bool) -> None:
     command.add_argument(
         "--max_input_tokens", type=int, metavar="N", help="what SRC reads at most (as trained)"
     )
-    command.add_argument("--step", type=int, default=0, metavar="N", help="of a T5X checkpoint (0)")
-    command.add_argument("--t5x_form", choices=("native", "orbax"), default="native")
+    command.add_argument("--step", type=int, metavar="N", help="of a T5X checkpoint (0)")
+    command.add_argument(
+        "--t5x_form", choices=("native", "orbax"), help="T5X's own form, or Orbax's (native)"
+    )
     command.add_argument(
         "--quantization",
         choices=("float32", "bfloat16", "int8", "int8_float32"),
-        default="int8",
         help="of CTranslate2 (int8)",
     )
-    command.add_argument("--base_model", default="", metavar="NAME", help="of a PEFT adapter")
+    command.add_argument("--base_model", metavar="NAME", help="of a PEFT adapter")
 
 
 def _run_convert(args: argparse.Namespace) -> None:
     quiet_libraries()
     out = Path(args.out)
+    for flag, formats in APPLIES_TO.items():
+        if getattr(args, flag) is not None and args.to not in formats:
+            raise ValueError(f"--{flag} is of no use to --to {args.to}; leave it out")
     if args.to in PROMPT_FORMATS:
-        from pe.weights.soft_prompt import read_soft_prompt, write_soft_prompt
+        from pe.engines.export import read_prompt
+        from pe.weights.soft_prompt import write_soft_prompt
 
         if out.exists() and args.to != "peft":
             raise ValueError(f"{out} is there already; give a new file, or remove it first")
-        prompt = read_soft_prompt(Path(args.source))
-        write_soft_prompt(prompt, out, form=args.to, base_model=args.base_model)
+        prompt = read_prompt(Path(args.source))
+        write_soft_prompt(prompt, out, form=args.to, base_model=args.base_model or "")
         print(f"soft prompt of {prompt.shape[0]} positions, width {prompt.shape[1]}, in {out}")
         return
     from pe.engines.export import convert_model
@@ -73,9 +88,9 @@ def _run_convert(args: argparse.Namespace) -> None:
         vocabulary=None if args.vocab is None else Path(args.vocab),
         soft_prompt=None if args.soft_prompt is None else Path(args.soft_prompt),
         settings={name: value for name, value in settings.items() if value is not None},
-        step=args.step,
-        t5x_form=args.t5x_form,
-        quantization=args.quantization,
+        step=args.step or 0,
+        t5x_form=args.t5x_form or "native",
+        quantization=args.quantization or "int8",
     )
     num_params = sum(math.prod(array.shape) for array in checkpoint.arrays.values())
     print(f"{args.source} as {args.to}: {num_params:,} parameters in {out}")

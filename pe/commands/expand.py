@@ -41,7 +41,7 @@ def add_expand(commands: Any, with_help: bool) -> None:
         metavar="MODEL",
         help="the --out of pe train or pe convert, Hugging Face's layout or hub name, T5X",
     )
-    command.add_argument("-n", type=int, default=4, metavar="N", help="expansions a query (4)")
+    command.add_argument("-n", type=int, metavar="N", help="expansions a query (4, or the beams)")
     command.add_argument("--prefix", default="", metavar="CODE", help="control prefix (none)")
     command.add_argument("--seed", type=int, default=0, help="same seed, same texts (0)")
     command.add_argument(
@@ -91,12 +91,17 @@ def _run_expand(args: argparse.Namespace) -> None:
     from pe.prefixes import check_prefix
 
     check_prefix(args.prefix)
+    if args.n is None:
+        args.n = min(4, args.beams or 4)
     if args.n < 1:
         raise ValueError(f"-n: got {args.n}, expected 1 or more expansions a query")
     if args.stream and (args.json or args.beams or args.candidates):
         raise ValueError(
             "--stream prints texts as they are drawn: no --json, --beams, --candidates"
         )
+    drawing = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "candidates")
+    if args.beams is not None and (extra := [n for n in drawing if getattr(args, n) is not None]):
+        raise ValueError(f"--beams draws nothing; leave out --{', --'.join(extra)}")
     target = None if args.target is None else load_target(args.target)
     names = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_tokens")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}

@@ -56,3 +56,4 @@ def quiet_libraries() -> None:
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # what matters is raised
     logging.getLogger("jax").setLevel(logging.ERROR)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)

@@ -17,6 +17,7 @@ from pe.prefixes import PREFIXES
 
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+_SENTINEL = re.compile(r"\u2581?<extra_id_\d+>")
 MIN_SIZE = 400  # 256 bytes, 3 controls, 8 prefixes, and room for the letters
 
 
@@ -112,7 +113,12 @@ class SentencePieceVocabulary(Vocabulary):
         return self._processor.id_to_piece(token_id)
 
     def is_control(self, token_id: int) -> bool:
-        return self._processor.is_control(token_id) or token_id == self.unk_id
+        return (
+            self._processor.is_control(token_id)
+            or self._processor.is_unused(token_id)
+            or token_id == self.unk_id
+            or _SENTINEL.fullmatch(self.piece(token_id)) is not None  # mT5 has them as pieces
+        )
 
 
 class JsonVocabulary(Vocabulary):
@@ -134,6 +140,7 @@ class JsonVocabulary(Vocabulary):
         self.unk_id = ids[2]
         added = self._tokenizer.get_added_tokens_decoder()
         self._special = {i for i, token in added.items() if token.special}
+        self._tokenizer.encode_special_tokens = True  # spelled out in a text they are text
 
     def encode(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -147,7 +154,8 @@ class JsonVocabulary(Vocabulary):
         return self._tokenizer.id_to_token(token_id) or ""
 
     def is_control(self, token_id: int) -> bool:
-        return token_id in self._special or token_id == self.unk_id
+        is_special = token_id in self._special or token_id == self.unk_id
+        return is_special or _SENTINEL.fullmatch(self.piece(token_id)) is not None
 
 
 def load_vocabulary(path: str | Path) -> Vocabulary:

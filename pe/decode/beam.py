@@ -5,11 +5,10 @@ Two rules of the field, since their beams differ: T5X's and that of transformers
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from pe.axes import Array, Bool, Float, Int
@@ -201,11 +200,3 @@ def _is_real(logprobs: Float[Array, "B K"]) -> Bool[Array, "B K"]:
 
 def _take(tokens: Int[Array, "B K T"], beams: Int[Array, "B N"]) -> Int[Array, "B N T"]:
     return jnp.take_along_axis(tokens, beams[..., None], axis=1)
-
-
-def pad_inputs(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Pad token ids to one length; returns inputs and segment ids, [B S] each."""
-    inputs = np.full((len(rows), max(map(len, rows))), PAD_ID, np.int32)
-    for row, ids in zip(inputs, rows, strict=True):
-        row[: len(ids)] = ids
-    return inputs, (inputs != PAD_ID).astype(np.int32)

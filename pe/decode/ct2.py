@@ -1,8 +1,8 @@
 """Draw texts with CTranslate2 (extra [ct2]): for a CPU, in int8 too.
 
-CTranslate2 draws all texts of a request in one call, by a noise of its own: a request's texts are
-the same each time, but another number of texts, or the default runtime, gives others. Bans within a
-text are not among its options for phrases cut in any way, so this runtime refuses them.
+CTranslate2 draws all texts of a request in one call, by a noise of its own: another number of
+texts, or the default runtime, gives others. Its options cannot ban phrases cut in any way, so this
+runtime refuses bans.
 """
 
 import json
@@ -24,12 +24,20 @@ NAMES_FILE = "shared_vocabulary.json"  # CTranslate2's own: the name of each row
 class Ct2Writer:
     """A CTranslate2 model that writes; `forbidden` [V] are the ids that are never written.
 
-    CTranslate2 takes its seed from the process when a worker first draws, and never again (4.8.5).
-    So each request that is sampled gets a new worker, and the model is loaded again for it (base
-    size, int8: about a second, 2026-11-20); greedy texts need none. One thread at a time may draw.
+    CTranslate2 takes its seed from the process when a worker first draws, and never again (4.8.5):
+    the first request's seed serves those that follow, so a text depends on what was drawn before.
+    With `reseeds`, each sampled request gets a new worker and the model is loaded again for it
+    (base size, int8: about a second, 2026-11-20). One thread at a time may draw.
     """
 
-    def __init__(self, folder: Path, *, forbidden: np.ndarray, num_threads: int = 0):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        forbidden: np.ndarray,
+        num_threads: int = 0,
+        reseeds: bool = False,
+    ):
         try:
             import ctranslate2
         except ImportError as error:
@@ -45,6 +53,7 @@ class Ct2Writer:
         self._ids = {name: i for i, name in enumerate(self._names)}
         self._forbidden = [[self._names[i]] for i in np.flatnonzero(forbidden)]
         self._translator: Any = self._load()
+        self._reseeds = reseeds
         self._has_noise = False  # of an earlier seed
 
     def draw(
@@ -76,6 +85,8 @@ class Ct2Writer:
         return results
 
     def _set_noise(self, seed: int) -> None:
+        if self._has_noise and not self._reseeds:
+            return
         self._library.set_random_seed(seed % 2**32)
         if self._has_noise:
             self._translator = None  # one model in memory at a time

@@ -265,11 +265,7 @@ class Generator:
         for row in rows:
             key = row.inputs.tobytes()
             if key not in found:
-                inputs = np.full((1, input_bucket(len(row.inputs))), PAD_ID, np.int32)
-                inputs[0, : len(row.inputs)] = row.inputs
-                segments = np.zeros_like(inputs)
-                segments[0, : len(row.inputs)] = 1
-                found[key] = self._encode(self._params, inputs, segments)
+                found[key] = self._encode(self._params, *pad_input(row.inputs))
         return tuple(found[row.inputs.tobytes()] for row in rows)
 
 
@@ -290,6 +286,15 @@ def input_bucket(num_tokens: int) -> int:
         if num_tokens <= size:
             return size
     raise ValueError(f"an input of {num_tokens} tokens; at most {INPUT_BUCKETS[-1]} can be read")
+
+
+def pad_input(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pad one input to its bucket; returns inputs and segment ids, [1 S] each."""
+    inputs = np.full((1, input_bucket(len(ids))), PAD_ID, np.int32)
+    inputs[0, : len(ids)] = ids
+    segments = np.zeros_like(inputs)
+    segments[0, : len(ids)] = 1
+    return inputs, segments
 
 
 def _stops(max_tokens: int, chunk_tokens: int | None) -> list[int]:

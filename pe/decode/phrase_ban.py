@@ -3,9 +3,11 @@
 A ban is on text, not on token ids: an automaton (Aho and Corasick 1975) reads the letters of every
 piece, so a phrase is caught however it is cut into pieces. Letters are compared without case, and
 whatever stands between two words (spaces, hyphens, commas) is one gap. A phrase is matched from the
-start of a word; a single word is matched whole, the last word of a longer phrase may go on ("matte
-painting" also bans "matte paintings"). A `*` at an end opens it: "real*" bans "realism", "*real*"
-also "surreal". A word counts as whole where a piece ends, since what follows is not known yet.
+start of a word. Its last word may go on where the phrase has several words or five letters ("matte
+painting" also bans "matte paintings"); a shorter one is matched whole ("cat" leaves "category"). A
+`*` at an end opens it: "real*" bans "realism", "*real*" also "surreal". A word counts as whole
+where a piece ends, since what follows is not known yet; and while anything is banned, no character
+is spelled in bytes, which would hide its case and kind.
 """
 
 import dataclasses
@@ -21,6 +23,7 @@ from pe.data.tokenizer import Vocabulary
 
 GAP = ord(" ")
 ROOT, AFTER_GAP = 0, 1  # the two states of an automaton that has begun no phrase
+LONG_WORD = 5  # letters from which on a single word may go on
 PADDED_STATES, PADDED_MOVES = 64, 8  # sizes are rounded up to these times a power of two
 
 
@@ -83,7 +86,8 @@ def compile_ban(phrases: Sequence[str], vocabulary: Vocabulary, *, vocab_size: i
     automaton = _Automaton([_read_phrase(phrase) for phrase in phrases])
     pieces = [_piece_letters(vocabulary, i) for i in range(min(vocabulary.size, vocab_size))]
     pieces += [b""] * (vocab_size - len(pieces))
-    tokens = _TokenTable(pieces)
+    part_of_letter = np.array([piece is None for piece in pieces])
+    tokens = _TokenTable([piece or b"" for piece in pieces])
     num_states = len(automaton.final)
     everything = np.arange(vocab_size)
     usual = [tokens.run(automaton, state, everything) for state in (ROOT, AFTER_GAP)]
@@ -102,7 +106,7 @@ def compile_ban(phrases: Sequence[str], vocabulary: Vocabulary, *, vocab_size: i
         elsewhere = (next_state != base_next[some]) & ~hit
         pairs = zip(some[elsewhere], next_state[elsewhere], strict=True)
         moves.append([(int(token), int(target)) for token, target in pairs])
-    return _pack(hits, usual, automaton.ends_with_gap, moves)
+    return _pack(hits | part_of_letter, usual, automaton.ends_with_gap, moves)
 
 
 def _pack(
@@ -148,15 +152,16 @@ def _read_phrase(phrase: str) -> tuple[bytes, bool]:
         raise ValueError(
             f"ban: {phrase!r} holds no letter or digit; expected words, as in 'oil on canvas'"
         )
-    return letters if open_start else b" " + letters, open_end or b" " in letters
+    may_go_on = open_end or b" " in letters or len(letters) >= LONG_WORD
+    return letters if open_start else b" " + letters, may_go_on
 
 
-def _piece_letters(vocabulary: Vocabulary, token_id: int) -> bytes:
-    surface = vocabulary.surface(token_id)
+def _piece_letters(vocabulary: Vocabulary, token_id: int) -> bytes | None:
+    """Return the letters of a piece; None for one byte of a character that has no piece."""
     try:
-        return letters_of(surface.decode())
+        return letters_of(vocabulary.surface(token_id).decode())
     except UnicodeDecodeError:
-        return surface  # one byte of a letter that has no piece
+        return None
 
 
 class _Automaton:

@@ -75,7 +75,7 @@ def to_arrays(config: SamplingConfig) -> SamplingArrays:
 
     return SamplingArrays(
         temperature=array(config.temperature or None),
-        top_k=None if config.top_k is None else jnp.int32(config.top_k),
+        top_k=None if config.top_k is None else jnp.int32(min(config.top_k, 2**31 - 1)),
         top_p=array(config.top_p),
         min_p=array(config.min_p),
         repetition_penalty=array(config.repetition_penalty),

@@ -17,8 +17,11 @@ def load_ct2(
     vocabulary: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     num_threads: int = 0,
+    reseeds: bool = False,
 ) -> tuple[ModelInput, Ct2Writer]:
     """Load a folder that `pe convert --to ct2` wrote; `num_threads` 0 is CTranslate2's choice.
+
+    `reseeds`: see `Ct2Writer`.
 
     Raises ValueError when it is no such folder, damaged, or without a vocabulary, or the vocabulary
     is another model's.
@@ -57,4 +60,6 @@ def load_ct2(
         raise ValueError(
             f"{source}: prompt_ids: got {too_high}, expected 0 to {num_rows - 1}, the model's rows"
         )
-    return model, Ct2Writer(folder, forbidden=model.forbidden(), num_threads=num_threads)
+    return model, Ct2Writer(
+        folder, forbidden=model.forbidden(), num_threads=num_threads, reseeds=reseeds
+    )

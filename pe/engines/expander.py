@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from pe.data.tokenizer import EOS_ID, PAD_ID
-from pe.decode.beam import BeamConfig, make_beam_search, pad_inputs
-from pe.decode.budget import drop_unfinished, fit_to_budget
-from pe.decode.generate import Drawn, Generator, Request, Writer
+from pe.decode.beam import BeamConfig, make_beam_search
+from pe.decode.budget import drop_unfinished, ends_at_phrase, fit_to_budget
+from pe.decode.generate import Drawn, Generator, Request, Writer, pad_input
 from pe.decode.phrase_ban import PhraseBan, compile_ban
 from pe.decode.sampling import SamplingConfig
 from pe.decode.select import choose_diverse
@@ -80,8 +80,9 @@ class T5Expander:
     ) -> list[list[Expansion]]:
         """Return n expansions of every query, different from it and from each other.
 
-        A text that comes twice, or only says the query again, is drawn anew with the next sample
-        numbers; at temperature 0, and where the model has only one thing to say, such texts remain.
+        A text that comes twice, only says the query again, or would have to be cut inside a phrase
+        is drawn anew with the next sample numbers; at temperature 0, and where the model has only
+        one thing to say, such texts remain.
         With `candidates`, so many are drawn and the n that differ most are chosen: by the variance
         of `embed`'s unit-norm rows [K E], or by their words and phrases without it.
 
@@ -133,7 +134,7 @@ class T5Expander:
         for last, drawn in _mark_last(chunks):
             for k, text in enumerate(drawn):
                 is_over = last or EOS_ID in text.tokens
-                now = self._finish(text) if is_over else self._whole_phrases(text)
+                now = self._finish(text)[0] if is_over else self._whole_phrases(text)
                 if len(now) > len(told[k]) and now.startswith(told[k]):
                     yield k, now[len(told[k]) :]
                     told[k] = now
@@ -147,22 +148,28 @@ class T5Expander:
         beams: BeamConfig,
         ban: Sequence[str] = (),
     ) -> list[Expansion]:
-        """Return the n best of a beam search, for comparison: beams differ little."""
+        """Return the n best of a beam search, for comparison: beams differ little.
+
+        Where texts are cut at a phrase, two may even become the same.
+        """
         if not isinstance(self.model, ExpanderModel):
             raise ValueError("beam search runs in the default runtime only")
         if not 1 <= n <= beams.num_beams:
             raise ValueError(f"n: got {n}, expected 1 to {beams.num_beams}, the number of beams")
         query = " ".join(query.split())
-        inputs, segments = pad_inputs([self.model.encode(query, prefix)])
-        search = self._beam_search
+        inputs, segments = pad_input(self.model.encode(query, prefix))
         forbidden = jnp.asarray(self._forbidden)
         phrases = self._compile_ban(tuple(ban))
-        tokens, scores = search(
+        tokens, scores = self._beam_search(
             self.model.params, inputs, segments, forbidden, phrases, config=beams
         )
-        best = zip(np.asarray(tokens)[0, :n], np.asarray(scores)[0, :n], strict=True)
-        drawn = [Drawn(tokens=row[row != PAD_ID], logprob=float(score)) for row, score in best]
-        return [self._to_expansion(text, query, prefix, 0) for text in drawn]
+        found = []
+        for row, score in zip(np.asarray(tokens)[0, :n], np.asarray(scores)[0, :n], strict=True):
+            written = row[row != PAD_ID]
+            logprob = float(score * beams.penalty(jnp.int32(len(written))))
+            drawn = Drawn(tokens=written, logprob=logprob)
+            found.append(self._to_expansion(drawn, query, prefix, 0)[0])
+        return found
 
     @functools.cached_property
     def _beam_search(self) -> Callable:
@@ -205,8 +212,8 @@ class T5Expander:
             drawn = self._writer.draw(requests, sampling, ban=self._compile_ban(sampling.ban))
             for i, texts in zip(waiting, drawn, strict=True):
                 for text in texts:
-                    expansion = self._to_expansion(text, queries[i], prefix, seed)
-                    key = comparison_key(expansion.text)
+                    expansion, is_whole = self._to_expansion(text, queries[i], prefix, seed)
+                    key = comparison_key(expansion.text) if is_whole else ""
                     if key and key != comparison_key(queries[i]) and key not in found[i]:
                         found[i][key] = expansion
                     else:
@@ -214,35 +221,42 @@ class T5Expander:
         filled = zip(found, spare, strict=True)
         return [[*texts.values(), *rest[: wanted - len(texts)]] for texts, rest in filled]
 
-    def _to_expansion(self, drawn: Drawn, query: str, prefix: str, seed: int) -> Expansion:
-        return Expansion(
+    def _to_expansion(
+        self, drawn: Drawn, query: str, prefix: str, seed: int
+    ) -> tuple[Expansion, bool]:
+        text, is_whole = self._finish(drawn)
+        expansion = Expansion(
             query=query,
             prefix=prefix,
-            text=self._finish(drawn),
+            text=text,
             seed=seed,
             logprob=drawn.logprob,
             num_tokens=len(drawn.tokens),
             model=self.model.name,
         )
+        return expansion, is_whole
 
-    def _finish(self, drawn: Drawn) -> str:
-        """Decode; cut what was not written to its end, and what the target has no room for."""
-        text = self.model.decode(drawn.tokens)
-        if EOS_ID not in drawn.tokens:
-            text = drop_unfinished(text)
-        return self._fit(text)
+    def _finish(self, drawn: Drawn) -> tuple[str, bool]:
+        """Decode; cut what was not written to its end, and what the target has no room for.
+
+        Returns the text, and whether it ends where a phrase does.
+        """
+        written = self.model.decode(drawn.tokens)
+        text = written if EOS_ID in drawn.tokens else drop_unfinished(written)
+        is_whole = ends_at_phrase(text, written)
+        if self.target is None:
+            return text, is_whole
+        fitted = fit_to_budget(text, self.target.count, self.target.budget)
+        return fitted.text, is_whole and fitted.whole_phrases
 
     def _whole_phrases(self, drawn: Drawn) -> str:
         """Return what of a text that is still being written can no longer change."""
         text = self.model.decode(drawn.tokens)
         kept = drop_unfinished(text)
         has_phrase = len(kept) < len(text) and text[len(kept)] in ",.;:!?|"
-        return self._fit(kept) if has_phrase else ""
-
-    def _fit(self, text: str) -> str:
-        if self.target is None:
-            return text
-        return fit_to_budget(text, self.target.count, self.target.budget).text
+        if not has_phrase or self.target is None:
+            return kept if has_phrase else ""
+        return fit_to_budget(kept, self.target.count, self.target.budget).text
 
 
 def _mark_last(chunks: Iterator[list[Drawn]]) -> Iterator[tuple[bool, list[Drawn]]]:

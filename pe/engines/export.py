@@ -7,19 +7,31 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pe import shards
 from pe.engines.model import ExpanderSettings, make_settings
 from pe.weights.bake import BakedPrompt, bake_soft_prompt, write_baked_tokenizer
 from pe.weights.checkpoint import Checkpoint
 from pe.weights.ct2 import write_ct2
-from pe.weights.formats import SETTINGS_FILE, open_model
+from pe.weights.formats import SETTINGS_FILE, is_t5x, open_model
 from pe.weights.hf import write_hf
 from pe.weights.pe_folder import write_pe
 from pe.weights.soft_prompt import read_soft_prompt
-from pe.weights.t5x import STEP_FOLDER, write_t5x
+from pe.weights.t5x import STEP_FOLDER, read_soft_prompt_t5x, write_t5x
 
 FORMATS = ("hf", "t5x", "pe", "ct2")
 T5X_FORMS = ("native", "orbax")
+
+
+def read_prompt(source: Path) -> np.ndarray:
+    """Read a soft prompt [P, D] in any format, or the one that a T5X checkpoint holds."""
+    if source.is_dir() and is_t5x(source):
+        prompt = read_soft_prompt_t5x(source)
+        if prompt is None:
+            raise ValueError(f"{source} is a T5X checkpoint without a soft prompt")
+        return prompt
+    return read_soft_prompt(source)
 
 
 def convert_model(
@@ -57,7 +69,7 @@ def convert_model(
     if soft_prompt is not None:
         if expander.prompt_ids:
             raise ValueError(f"{source} has a soft prompt of its own already; convert without one")
-        prompt = read_soft_prompt(soft_prompt)
+        prompt = read_prompt(soft_prompt)
         checkpoint, baked = bake_soft_prompt(checkpoint, prompt)
         expander = dataclasses.replace(
             expander,

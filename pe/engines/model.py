@@ -11,7 +11,7 @@ from flax import nnx
 
 from pe.data.features import encode_input
 from pe.data.tokenizer import EOS_ID, PAD_ID, Vocabulary, load_vocabulary
-from pe.models.t5 import DTYPES, T5Config
+from pe.models.t5_config import DTYPES, T5Config
 from pe.prefixes import PREFIXES, check_prefix
 from pe.weights.checkpoint import load_params
 from pe.weights.formats import open_model

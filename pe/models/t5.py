@@ -8,8 +8,9 @@
 | umT5 (2304.09151)    | gelu, linear | of their own, not scaled        | a layer       |
 
 Knows token ids and segment ids, nothing of vocabularies, prefixes or losses. A new model's arrays
-are float32; the matrix products are `dtype`; norms, softmax and logits are float32 always (float16
-is not offered: T5's activations leave its range).
+are float32; the matrix products are `dtype`; norms and softmax are float32 always, and logits are
+summed in float32 (float16 is not offered: T5's activations leave its range). Dropout is T5X's but
+for the weights of attention, which keep all.
 """
 
 import dataclasses
@@ -20,7 +21,6 @@ from flax import nnx
 
 from pe.axes import Array, Bool, Float, Int, Key
 from pe.models.layers import (
-    ACTIVATIONS,
     Attention,
     GatedMlp,
     Linear,
@@ -30,55 +30,7 @@ from pe.models.layers import (
     dropout,
     on_rows,
 )
-
-DTYPES = ("float32", "bfloat16")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class T5Config:
-    """Sizes and kind of a T5. The sizes are by default those of a 5 M model.
-
-    `tied_logits` takes the embedding table for the output too; `scaled_logits` multiplies what goes
-    into the output by d_model^-0.5 (both: T5 1.0). `layer_biases` gives each layer a position bias
-    of its own (umT5). `remat` computes a layer's activations again in the backward pass instead of
-    keeping them.
-    """
-
-    vocab_size: int = 4096
-    d_model: int = 256
-    num_heads: int = 4
-    head_dim: int = 64
-    d_ff: int = 640
-    num_encoder_layers: int = 2
-    num_decoder_layers: int = 2
-    activations: tuple[str, ...] = ("gelu", "linear")
-    dropout_rate: float = 0.0
-    num_buckets: int = 32
-    max_distance: int = 128
-    norm_epsilon: float = 1e-6
-    tied_logits: bool = False
-    scaled_logits: bool = False
-    layer_biases: bool = False
-    dtype: str = "bfloat16"
-    remat: bool = False
-
-    def __post_init__(self) -> None:
-        sizes = ("vocab_size", "d_model", "num_heads", "head_dim", "d_ff", "max_distance")
-        for name in (*sizes, "num_encoder_layers", "num_decoder_layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"T5Config.{name}: got {getattr(self, name)}, expected 1 or more")
-        if not 0.0 <= self.dropout_rate < 1.0:
-            raise ValueError(f"T5Config.dropout_rate: got {self.dropout_rate}, expected [0, 1)")
-        if self.num_buckets < 4 or self.num_buckets % 2:
-            raise ValueError(f"T5Config.num_buckets: got {self.num_buckets}, expected even, >= 4")
-        if self.dtype not in DTYPES:
-            raise ValueError(f"T5Config.dtype: got {self.dtype!r}, expected one of {DTYPES}")
-        unknown = [name for name in self.activations if name not in ACTIVATIONS]
-        if unknown or len(self.activations) not in (1, 2):
-            raise ValueError(
-                f"T5Config.activations: got {self.activations}, expected one or two of "
-                f"{tuple(ACTIVATIONS)}"
-            )
+from pe.models.t5_config import T5Config
 
 
 @jax.tree_util.register_dataclass
@@ -188,7 +140,7 @@ def make_mlp(config: T5Config, *, rngs: nnx.Rngs) -> GatedMlp:
 
 
 def make_bias(config: T5Config, *, bidirectional: bool, rngs: nnx.Rngs) -> RelativeBias:
-    """Make the position bias that all layers of a stack share."""
+    """Make the position bias of a stack, or of a layer that has one of its own."""
     return RelativeBias(
         config.num_heads,
         bidirectional=bidirectional,

@@ -128,7 +128,8 @@ def prepare_run(
     description = describe_run(data, pairs, config)
     if (out / RUN_FILE).is_file():
         old = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
-        lines = (out / "config.gin").read_text(encoding="utf-8").splitlines()
+        # settings that came into being since that run started have their defaults there
+        lines = operative_config(config_from_dict(TrainConfig, old["config"])).splitlines()
         differing = sorted(set(lines) ^ set(settings.splitlines()))
         if differing:
             raise ValueError(

@@ -15,6 +15,8 @@ from pe.models.t5 import T5Config
 from pe.weights.bake import name_tokens, prompt_tokens, read_pieces
 from pe.weights.checkpoint import Checkpoint, check_arrays
 from pe.weights.folder import copy_file, new_folder
+from pe.weights.hf_vocabulary import json_pieces
+from pe.weights.unigram import find_unknown, read_model
 
 # Not float16: T5's activations can leave its range, and the logits are NaN then.
 QUANTIZATIONS = ("float32", "bfloat16", "int8", "int8_float32")
@@ -68,7 +70,8 @@ def write_ct2(
     spec = _make_spec(checkpoint, prompt_ids, as_bfloat16=quantization == "bfloat16")
     spec.register_source_vocabulary(names)
     spec.register_target_vocabulary(names)
-    pad, eos, unk = names[:3]
+    pad, eos = names[:2]
+    unk = names[_find_unknown(checkpoint, tokens)]
     spec.config.bos_token = spec.config.decoder_start_token = pad
     spec.config.eos_token = eos
     spec.config.unk_token = unk
@@ -93,6 +96,15 @@ def write_ct2(
         )
 
 
+def _find_unknown(checkpoint: Checkpoint, tokens: Sequence[str] | None) -> int:
+    if tokens is not None or checkpoint.vocabulary is None:
+        return 2
+    if checkpoint.vocabulary.suffix == ".json":
+        names = json_pieces(checkpoint.vocabulary)
+        return next((i for i, name in names.items() if name == "<unk>"), 2)
+    return find_unknown(read_model(checkpoint.vocabulary))
+
+
 def _check_tokens(
     checkpoint: Checkpoint, tokens: Sequence[str] | None, prompt_ids: Sequence[int]
 ) -> list[str]:
@@ -104,7 +116,12 @@ def _check_tokens(
                 f"{checkpoint.source} has no vocabulary beside it; give the names of its "
                 f"{num_rows} tokens, or the vocabulary's file"
             )
-        tokens = name_tokens(read_pieces(checkpoint.vocabulary), num_rows - len(prompt_ids))
+        if checkpoint.vocabulary.suffix == ".json":
+            found = json_pieces(checkpoint.vocabulary)
+            pieces = [found.get(i, f"<unused_{i}>") for i in range(max(found, default=-1) + 1)]
+        else:
+            pieces = read_pieces(checkpoint.vocabulary)
+        tokens = name_tokens(pieces, num_rows - len(prompt_ids))
         # the soft prompt stands behind all other rows: that is where baking puts it
         if list(prompt_ids) != list(range(len(tokens), num_rows)):
             raise ValueError(

@@ -5,7 +5,7 @@
 | a folder with run.json       | a run of `pe train`, its newest checkpoint             |
 | a folder with model.json     | a model folder of this project                         |
 | a folder with config.json    | Hugging Face's layout                                  |
-| checkpoint_STEP, or over it  | T5X, its own form or Orbax's                           |
+| checkpoint_STEP, or over it  | T5X, its own form or Orbax's; a soft prompt in it is baked in |
 | org/name, org/name@revision  | Hugging Face's layout on the hub                       |
 """
 
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from pe.weights import hub
+from pe.weights.bake import bake_soft_prompt
 from pe.weights.checkpoint import Checkpoint
 from pe.weights.hf import open_hf
 from pe.weights.pe_folder import MODEL_FILE, open_pe, read_description
 from pe.weights.run_folder import RUN_FILE, open_run
-from pe.weights.t5x import find_checkpoint, open_t5x
+from pe.weights.t5x import find_checkpoint, open_t5x, read_soft_prompt_t5x
 
 SETTINGS_FILE = "pe_expander.json"  # beside the weights of formats that have no place for it
 CT2_FILE = "pe_ct2.json"
@@ -76,7 +77,7 @@ def _open(source: str) -> OpenedModel:
     if (folder / "config.json").is_file() or folder.is_file():
         found = hub.find_files(source)
         return _open_hf(found, source, name=found.resolve().name)
-    if _is_t5x(folder):
+    if is_t5x(folder):
         return _open_t5x(folder, name=name)
     held = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
     raise ValueError(
@@ -97,10 +98,15 @@ def _open_t5x(folder: Path, *, name: str) -> OpenedModel:
     vocabulary = next((path for path in files if path.is_file()), None)
     expander = read_settings(place) or read_settings(folder)
     checkpoint = open_t5x(place, vocabulary=vocabulary)
+    prompt = read_soft_prompt_t5x(place)
+    if prompt is not None:  # the model was tuned with it and is another one without
+        checkpoint, baked = bake_soft_prompt(checkpoint, prompt)
+        expander = {**expander, "prompt_ids": list(baked.ids)}
     return OpenedModel(name=name, checkpoint=checkpoint, expander=expander)
 
 
-def _is_t5x(folder: Path) -> bool:
+def is_t5x(folder: Path) -> bool:
+    """Say whether a folder looks like a T5X checkpoint, or holds some."""
     names = ("checkpoint", "state", "checkpoint_*")
     return folder.name.startswith("checkpoint_") or any(
         next(folder.glob(name), None) for name in names

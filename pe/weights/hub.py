@@ -16,6 +16,7 @@ WEIGHTS = "*.safetensors"
 ALLOWED = (
     "config.json",
     "generation_config.json",
+    "pe_expander.json",
     WEIGHTS,
     f"*{INDEX_SUFFIX}",
     "spiece.model",

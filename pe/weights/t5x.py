@@ -21,7 +21,7 @@ import msgpack
 import numpy as np
 import tensorstore as ts
 
-from pe.models.t5 import DTYPES
+from pe.models.t5_config import DTYPES
 from pe.weights.checkpoint import Checkpoint, StoredArray, check_arrays, list_names, stored
 from pe.weights.orbax_folder import (
     MANIFEST,

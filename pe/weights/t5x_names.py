@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pe.models.t5 import DTYPES, T5Config
+from pe.models.t5_config import DTYPES, T5Config
 from pe.weights.checkpoint import Checkpoint, StoredArray
 from pe.weights.orbax_folder import read_layer
 

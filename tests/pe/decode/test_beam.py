@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 from pe.data.tokenizer import EOS_ID, PAD_ID
-from pe.decode.beam import BeamConfig, make_beam_search, pad_inputs
+from pe.decode.beam import BeamConfig, make_beam_search
 from pe.decode.generate import Generator, Request
 from pe.decode.phrase_ban import PhraseBan
 from pe.decode.sampling import SamplingConfig
@@ -35,6 +35,14 @@ TINY = T5Config(
 )
 FORBIDDEN = np.arange(VOCAB_SIZE) == PAD_ID
 INPUTS = (np.array([3, 4, 5, 1], np.int32), np.array([2, 1], np.int32))
+
+
+def pad_inputs(rows):
+    """Pad token ids to one length; returns inputs and segment ids."""
+    inputs = np.zeros((len(rows), max(map(len, rows))), np.int32)
+    for row, ids in zip(inputs, rows, strict=True):
+        row[: len(ids)] = ids
+    return inputs, (inputs != 0).astype(np.int32)
 
 
 @pytest.fixture(scope="module")

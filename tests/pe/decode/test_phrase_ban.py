@@ -75,7 +75,7 @@ def pattern_of(phrase):
     """The same rules as a regular expression over letters_of."""
     core = phrase.strip()
     letters = letters_of(core.strip("*")).decode().strip()
-    is_open = core.endswith("*") or " " in letters
+    is_open = core.endswith("*") or " " in letters or len(letters.encode()) >= 5
     start = "" if core.startswith("*") else " "
     return start + re.escape(letters) + ("" if is_open else "(?![^ ])")
 

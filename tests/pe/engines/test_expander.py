@@ -5,7 +5,7 @@ import pytest
 
 from pe.data.tokenizer import EOS_ID
 from pe.decode.beam import BeamConfig
-from pe.decode.generate import Drawn, Generator
+from pe.decode.generate import Drawn, Generator, Request
 from pe.decode.phrase_ban import letters_of
 from pe.decode.sampling import SamplingConfig
 from pe.decode.target_tokenizer import Target
@@ -284,12 +284,16 @@ def test_pieces_of_a_stream_joined_are_the_texts(model, budget):
     expander = T5Expander(model, target=target)
     sampling = SamplingConfig(max_tokens=40)
     for seed in range(3):
-        request = {"prefix": "DTL", "seed": seed, "sampling": sampling}
-        (expected,) = expander.expand(["red fox"], 8, **request)
-        found = joined(expander.stream(" red  fox ", 8, **request), 8)
-        # `expand` draws a text anew that is empty or came before
-        whole = [text for k, text in enumerate(found) if text and text not in found[:k]]
-        assert texts(expected)[: len(whole)] == whole
+        found = joined(
+            expander.stream(" red  fox ", 8, prefix="DTL", seed=seed, sampling=sampling), 8
+        )
+        request = Request(
+            inputs=model.encode("red fox", "DTL"),
+            seed=request_seed(seed, "DTL", "red fox"),
+            numbers=range(8),
+        )
+        (drawn,) = expander._writer.draw([request], sampling)
+        assert found == [expander._finish(text)[0] for text in drawn]
 
 
 class StreamedScript(Generator):

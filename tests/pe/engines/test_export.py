@@ -1,17 +1,23 @@
 """Models from format to format: the same arrays, settings and texts, whole or not there."""
 
+import copy
+import functools
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from tokenizers import Tokenizer
 
 from pe.data.tokenizer import EOS_ID
+from pe.decode.generate import Request
 from pe.decode.sampling import SamplingConfig
 from pe.engines.expander import T5Expander
 from pe.engines.export import convert_model
 from pe.engines.model import ExpanderSettings, load_model
+from pe.models.t5 import with_output_table
 from pe.weights.formats import open_model
 
 SAMPLING = SamplingConfig(max_tokens=6)
@@ -58,6 +64,11 @@ def baked(run_folder, tmp_path_factory):
     return folder / "model"
 
 
+@pytest.fixture(scope="module")
+def baked_expander(baked):
+    return T5Expander(load_model(baked))
+
+
 def test_every_array_and_setting_goes_through_all_formats(chain):
     expected = values(chain[0])
     settings = ExpanderSettings(max_input_tokens=30, template="Expand: {query}")
@@ -71,10 +82,13 @@ def test_every_array_and_setting_goes_through_all_formats(chain):
 
 
 def test_every_format_gives_the_same_expansions(chain):
-    given = {"settings": SETTINGS}  # the run has them not
+    first = T5Expander(load_model(chain[0], settings=SETTINGS))  # the run has them not
     expected = None
     for place in chain:
-        expander = T5Expander(load_model(place, **given))
+        model = load_model(place, settings=SETTINGS if place == chain[0] else {})
+        writer = copy.copy(first._writer)  # what it compiled serves all: the sizes are the same
+        writer._params = with_output_table(model.graph, model.params)[1]
+        expander = T5Expander(model, writer=writer)
         (found,) = expander.expand(["red fox"], 2, prefix="DTL", seed=5, sampling=SAMPLING)
         told = [(e.text, e.logprob, e.num_tokens) for e in found]
         expected = expected or told
@@ -96,60 +110,59 @@ def test_a_baked_prompt_lies_in_the_settings_and_the_embedding(run_folder, baked
     assert model.forbidden()[416:].all()
 
 
+@functools.partial(jax.jit, static_argnames="graph")
+def soft_logits(params, prompt, ids, row, *, graph):
+    """Put the soft prompt [1 P D] before the embedded ids; padding is 0. Returns [T V]."""
+    t5 = nnx.merge(graph, params)
+    x = jnp.concatenate([prompt, t5.embed(ids)], axis=1)
+    segments = jnp.concatenate([jnp.ones(prompt.shape[:2], int), (ids > 0).astype(int)], axis=1)
+    decoded = t5.decoder(
+        t5.embed(row),
+        t5.encoder(x, segments, key=None),
+        segments=jnp.ones(row.shape, int),
+        encoder_segments=segments,
+        key=None,
+    )
+    return t5.to_logits(decoded)[0]
+
+
 def greedy_ids(model, prompt, ids, num_tokens):
-    """Write with the soft prompt put before the embedded input, by the whole forward."""
-    graph = nnx.merge(model.graph, model.params)
-    x = graph.embed(jnp.asarray(ids)[None])
-    x = jnp.concatenate([jnp.asarray(prompt)[None], x], axis=1)
-    segments = jnp.ones(x.shape[:2], int)
-    encoded = graph.encoder(x, segments, key=None)
-    forbidden, drawn = model.forbidden(), []
+    """Write with a soft prompt that is in no vocabulary, by the whole forward."""
+    ids = jnp.asarray([[*ids, *[0] * (16 - len(ids))]])
+    drawn = []
     while len(drawn) < num_tokens and EOS_ID not in drawn:
         # one shape for every step; what comes later is seen by none
         row = jnp.asarray([[0, *drawn, *[0] * (num_tokens - 1 - len(drawn))]])
-        decoded = graph.decoder(
-            graph.embed(row),
-            encoded,
-            segments=jnp.ones(row.shape, int),
-            encoder_segments=segments,
-            key=None,
-        )
-        logits = np.array(graph.to_logits(decoded)[0, len(drawn)])
-        drawn.append(int(np.where(forbidden, -np.inf, logits).argmax()))
+        logits = soft_logits(model.params, jnp.asarray(prompt)[None], ids, row, graph=model.graph)
+        logits = np.asarray(logits)[len(drawn)]
+        drawn.append(int(np.where(model.forbidden(), -np.inf, logits).argmax()))
     return drawn
 
 
-def test_a_baked_prompt_writes_what_the_soft_prompt_writes(run_folder, baked):
-    plain, model = load_model(run_folder), load_model(baked)
-    expander = T5Expander(model)
-    texts = set()
+def test_a_baked_prompt_writes_what_the_soft_prompt_writes(run_folder, baked, baked_expander):
+    plain, model = load_model(run_folder), baked_expander.model
+    written = set()
     for query in ("red fox", "glass city", "old boat at sea"):
-        (found,) = expander.expand([query], 1, sampling=GREEDY)[0]
-        expected = greedy_ids(plain, PROMPT, plain.encode(query, ""), 6)
-        assert found.num_tokens == len(expected)
-        assert found.text == model.decode(np.array(expected))
-        texts.add(found.text)
-        without = greedy_ids(plain, PROMPT[:0], plain.encode(query, ""), 6)
-        assert without != expected
-    assert texts
+        request = Request(inputs=model.encode(query, ""), seed=0, numbers=range(1))
+        ((found,),) = baked_expander._writer.draw([request], GREEDY)
+        ids = plain.encode(query, "")
+        assert found.tokens.tolist() == greedy_ids(plain, PROMPT, ids, 6)
+        assert found.tokens.tolist() != greedy_ids(plain, PROMPT[:0], ids, 6)
+        ((told,),) = baked_expander.expand([query], 1, sampling=GREEDY)
+        assert told.logprob == found.logprob
+        written.add(tuple(found.tokens.tolist()))
+    assert len(written) > 1
 
 
-def test_the_ids_of_a_baked_prompt_are_never_drawn(baked):
-    expander = T5Expander(load_model(baked))
-    hot = SamplingConfig(max_tokens=6, temperature=50.0)
-    requests = expander._writer.draw(
-        [request(expander.model.encode("red fox", ""), seed) for seed in range(4)], hot
-    )
-    drawn = np.concatenate([text.tokens for texts in requests for text in texts])
-    assert len(drawn) > 150
-    assert drawn.max() < expander.model.vocabulary.size
-    assert len(set(drawn.tolist())) > 50
-
-
-def request(ids, seed):
-    from pe.decode.generate import Request
-
-    return Request(inputs=ids, seed=seed, numbers=range(8))
+def test_the_ids_of_a_baked_prompt_are_never_drawn(baked_expander):
+    hot = SamplingConfig(max_tokens=6, temperature=50.0)  # so that every row is within reach
+    ids = baked_expander.model.encode("red fox", "")
+    requests = [Request(inputs=ids, seed=seed, numbers=range(8)) for seed in range(25)]
+    drawn = [text.tokens for texts in baked_expander._writer.draw(requests, hot) for text in texts]
+    assert len(drawn) == 200
+    tokens = np.concatenate(drawn)
+    assert tokens.max() < baked_expander.model.vocabulary.size
+    assert len(set(tokens.tolist())) > 200
 
 
 def test_a_second_soft_prompt_is_refused(baked, tmp_path):
@@ -176,8 +189,6 @@ def test_a_model_baked_before_keeps_its_prompt_in_every_format(baked, tmp_path):
     folder = tmp_path / "hf0"
     generation = json.loads((folder / "generation_config.json").read_text())
     assert generation["suppress_tokens"] == [416, 417, 418]
-    from tokenizers import Tokenizer
-
     ids = Tokenizer.from_file(str(folder / "tokenizer.json")).encode("red fox").ids
     assert ids == load_model(folder).encode("red fox", "").tolist()
 

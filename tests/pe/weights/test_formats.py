@@ -9,8 +9,10 @@ from huggingface_hub import constants
 
 from pe.engines.export import convert_model
 from pe.engines.model import load_model
+from pe.weights.checkpoint import stored
 from pe.weights.formats import open_model, read_settings
 from pe.weights.run_folder import open_run
+from pe.weights.safetensors_file import open_safetensors, write_safetensors
 
 
 @pytest.fixture(scope="module")
@@ -203,9 +205,6 @@ def test_a_vocabulary_with_more_pieces_than_rows_is_refused(copied):
     description = json.loads((folder / "model.json").read_text())
     description["model"]["vocab_size"] = 300
     (folder / "model.json").write_text(json.dumps(description))
-    from pe.weights.checkpoint import stored
-    from pe.weights.safetensors_file import open_safetensors, write_safetensors
-
     arrays = dict(open_safetensors(folder / "weights.safetensors"))
     arrays = {name: stored(np.array(array.read())) for name, array in arrays.items()}
     arrays["embedding"] = stored(arrays["embedding"].read()[:300])

@@ -134,6 +134,7 @@ def test_online_only_safe_files_of_one_revision_are_fetched(tmp_path, online):
     assert patterns == [
         "config.json",
         "generation_config.json",
+        "pe_expander.json",
         "*.safetensors",
         "*.safetensors.index.json",
         "spiece.model",
