@@ -177,9 +177,10 @@ def _print_stream(
     expander: "T5Expander", query: str, args: argparse.Namespace, sampling: "SamplingConfig"
 ) -> None:
     """Print a text as it grows, or, of several, each piece on a line under its number."""
-    print(query.strip())
     pieces = expander.stream(query, args.n, prefix=args.prefix, seed=args.seed, sampling=sampling)
-    for k, piece in pieces:
+    for number, (k, piece) in enumerate(pieces):
+        if number == 0:  # what cannot be streamed has been refused by now
+            print(query.strip())
         if args.n == 1:
             print(piece, end="", flush=True)
         else:

@@ -91,22 +91,23 @@ def compile_ban(phrases: Sequence[str], vocabulary: Vocabulary, *, vocab_size: i
     num_states = len(automaton.final)
     everything = np.arange(vocab_size)
     usual = [tokens.run(automaton, state, everything) for state in (ROOT, AFTER_GAP)]
-    hits = np.zeros((num_states, vocab_size), bool)
+    hits = np.zeros((num_states, -(-vocab_size // 8)), np.uint8)  # a bit a token
     moves: list[list[tuple[int, int]]] = []
     for state in range(num_states):
         gap = int(automaton.ends_with_gap[state])
         base_next, base_hit = usual[gap]
-        hits[state] = base_hit
+        row = base_hit | part_of_letter
         differs = automaton.delta[state] != automaton.delta[AFTER_GAP if gap else ROOT]
         goes_on = tokens.first_length[gap] > 0
         stays = ~goes_on & (tokens.length > 0) & (state > AFTER_GAP)  # a second gap changes nothing
         some = np.flatnonzero((differs[tokens.first[gap]] & goes_on) | stays)
         next_state, hit = tokens.run(automaton, state, some)
-        hits[state, some] = hit
+        row[some] = hit
+        hits[state] = np.packbits(row, bitorder="little")
         elsewhere = (next_state != base_next[some]) & ~hit
         pairs = zip(some[elsewhere], next_state[elsewhere], strict=True)
         moves.append([(int(token), int(target)) for token, target in pairs])
-    return _pack(hits | part_of_letter, usual, automaton.ends_with_gap, moves)
+    return _pack(hits, usual, automaton.ends_with_gap, moves)
 
 
 def _pack(
@@ -118,8 +119,7 @@ def _pack(
     """Pad the tables to sizes that few bans differ in, so that little is compiled."""
     num_states = _padded(len(hits), PADDED_STATES)
     num_moves = _padded(max(map(len, moves)), PADDED_MOVES)
-    packed = np.packbits(hits, axis=1, bitorder="little")
-    packed = np.pad(packed, ((0, num_states - len(hits)), (0, 0)))
+    packed = np.pad(hits, ((0, num_states - len(hits)), (0, 0)))
     move_tokens = np.full((num_states, num_moves), -1, np.int32)
     move_states = np.full((num_states, num_moves), -1, np.int32)
     for state, pairs in enumerate(moves):

@@ -107,7 +107,7 @@ def _open_t5x(folder: Path, *, name: str) -> OpenedModel:
 
 def is_t5x(folder: Path) -> bool:
     """Say whether a folder looks like a T5X checkpoint, or holds some."""
-    names = ("checkpoint", "state", "checkpoint_*")
+    names = ("checkpoint", "state", "checkpoint_*", "target.*")
     return folder.name.startswith("checkpoint_") or any(
         next(folder.glob(name), None) for name in names
     )

@@ -177,6 +177,10 @@ def test_half_a_t5x_folder_is_told_of(copied):
         ValueError, match=r"checkpoint_7 is no T5X checkpoint: it holds neither a fi"
     ):
         open_model(str(folder))
+    renamed = folder.parent.parent / "renamed"
+    shutil.copytree(folder, renamed)
+    with pytest.raises(ValueError, match=r"renamed is no T5X checkpoint: it holds neither a fi"):
+        open_model(str(renamed))
     with pytest.raises(
         ValueError, match=r"checkpoint_7 is not whole: the file 'checkpoint' or the"
     ):
