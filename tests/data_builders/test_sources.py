@@ -20,7 +20,7 @@ def read(path: Path, **settings):
 def rows_of(tmp_path: Path, name: str, data: bytes, **settings):
     """Write the file and return (line, prompt, query, reason) of each row."""
     path = tmp_path / name
-    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
     rows = read(path, **settings)
     assert {row.reason for row in rows} <= {None, *REASONS}
     return [(row.line, row.prompt, row.query, row.reason) for row in rows]
@@ -89,7 +89,7 @@ def test_queries_are_missing_blank_not_text_or_the_prompt_again(tmp_path):
 
 def test_source_and_licence_come_from_columns_else_from_the_file(tmp_path):
     (tmp_path / "my.set.csv.gz").write_bytes(
-        gzip.compress(b"text,Source,License\na fox,web,CC0\na hare,,\n")
+        gzip.compress(b"text,Source,License\na fox,web,CC0\na hare,,\n", mtime=0)
     )
     rows = read(tmp_path / "my.set.csv.gz")
     assert [(row.source, row.licence) for row in rows] == [("web", "CC0"), ("my.set", "")]
@@ -167,9 +167,9 @@ def rows_of_parquet(path: Path):
         ("a.jsonl", b'[\n{"prompt": "a"\n', {}, "no JSON object in any line"),
         ("a.jsonl", b'{"n": 1}\n', {}, "its columns are 'n'"),
         ("a.txt.gz", b"a fox\n", {}, "not a gzip file"),
-        ("a.txt", gzip.compress(b"a fox\n"), {}, r"name it a\.txt\.gz"),
-        ("a.txt.gz", gzip.compress(b"a fox\n" * 99)[:-9], {}, "truncated or damaged gzip"),
-        ("a.txt.gz", gzip.compress(b""), {}, "has no text"),
+        ("a.txt", gzip.compress(b"a fox\n", mtime=0), {}, r"name it a\.txt\.gz"),
+        ("a.txt.gz", gzip.compress(b"a fox\n" * 99, mtime=0)[:-9], {}, "truncated or damaged gzip"),
+        ("a.txt.gz", gzip.compress(b"", mtime=0), {}, "has no text"),
         ("a.parquet", b"not parquet", {}, "not a readable parquet file"),
     ],
 )

@@ -14,7 +14,7 @@ from flax import nnx
 
 from pe.config import load_config
 from pe.models.t5 import T5, T5Config, count_params, position_biases
-from pe.train.loss import token_xent
+from pe.train.loss import token_nll, token_xent
 from pe.train.run import TrainConfig
 
 ROOT = Path(__file__).parents[3]
@@ -128,6 +128,20 @@ def test_gradients_are_those_of_t5x(golden, sizes, t5x_model, t5x_forward):
     for path, leaf in nnx.to_flat_state(jax.grad(loss)(t5x_model[1])):
         expected = golden[f"grad/{t5x_name(path)}"]
         np.testing.assert_allclose(leaf[...], expected, atol=2e-4, rtol=1e-3, err_msg=str(path))
+
+
+def test_rows_score_as_in_t5x(golden, t5x_model):
+    graph, params = t5x_model
+    inputs, targets, decoder_inputs = (
+        jnp.asarray(golden[f"batch_{name}_tokens"])
+        for name in ("encoder_input", "decoder_target", "decoder_input")
+    )
+    segments = (inputs > 0).astype(jnp.int32)
+    forward = jax.jit(lambda params, *feed: nnx.merge(graph, params)(*feed))
+    logits = forward(params, inputs, segments, decoder_inputs, jnp.ones_like(targets))
+    nll, _ = token_nll(logits, targets)
+    scores = -jnp.sum(nll, axis=1, where=targets > 0)
+    np.testing.assert_allclose(scores, golden["score_batch"], atol=2e-5)
 
 
 @pytest.fixture(scope="module")
