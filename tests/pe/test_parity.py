@@ -49,22 +49,6 @@ NUM_INPUTS, NUM_TRIED = 3, 96
 TARGETS = np.array([[4, 60, 22, 9, 1], [7, 17, 3, 1, 0], [80, 1, 0, 0, 0]])
 
 
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def transformers(torch):
-    # An installed torchvision that is not built for this torch lacks these and breaks the import
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    yield pytest.importorskip("transformers")
-    del library
-
-
 @pytest.fixture(scope="module", params=MEMBERS)
 def member(request, torch, transformers, tmp_path_factory):
     """(transformers' model, its folder as transformers saved it, inputs [3 8]).

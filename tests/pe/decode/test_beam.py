@@ -1,7 +1,6 @@
 """Beam search: T5X's own beams, transformers' own, brute force, and greedy with one beam."""
 
 import functools
-import importlib
 import itertools
 from pathlib import Path
 
@@ -192,13 +191,8 @@ def test_beams_are_those_of_t5x():
 
 
 @pytest.fixture(scope="module")
-def pytorch():
+def pytorch(torch, transformers):
     """(its random T5, torch): the same weights as `made_of` copies."""
-    torch = pytest.importorskip("torch")
-    library = torch.library.Library("torchvision", "DEF")  # what its import looks for and lacks
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    transformers = importlib.import_module("transformers")
     torch.manual_seed(0)
     config = transformers.T5Config(
         vocab_size=64,
@@ -218,14 +212,14 @@ def pytorch():
         for name, weight in model.named_parameters():
             if weight.dim() == 2:  # so sharp that a text holds many different tokens
                 weight.normal_(0.0, 1.0 if "shared" in name else 1.4 / weight.shape[1] ** 0.5)
-    return torch, model, library
+    return torch, model
 
 
 @pytest.mark.torch
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("length_penalty", [1.0, 0.3, 2.0])
 def test_beams_and_greedy_texts_are_those_of_transformers(pytorch, tmp_path, length_penalty):
-    torch, theirs, _ = pytorch
+    torch, theirs = pytorch
     theirs.save_pretrained(tmp_path)
     graph, params = load_params(open_hf(tmp_path, source="random", dtype="float32"))
     rng = np.random.default_rng(0)

@@ -282,20 +282,6 @@ def test_the_real_t5_tokenizer_counts_its_end_token(real_t5):
     assert load_target(f"t5:256={real_t5}").count("studies have shown") == 4
 
 
-@pytest.fixture(scope="module")
-def transformers():
-    """The package, whose models need two operators of torchvision to be known."""
-    torch = pytest.importorskip("torch")
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    known = {"nms", "qnms"} & {
-        name.removeprefix("torchvision::") for name in torch._C._dispatch_get_all_op_names()
-    }
-    for name in {"nms", "qnms"} - known:
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    yield pytest.importorskip("transformers")
-    del library
-
-
 @pytest.mark.torch
 def test_clip_gives_the_ids_of_transformers(real_clip, prompts, transformers):
     reference = transformers.CLIPTokenizer.from_pretrained(str(real_clip))

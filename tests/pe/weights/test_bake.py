@@ -248,20 +248,6 @@ def test_a_vocabulary_that_cannot_be_told_to_tokenizers_is_refused(tmp_path, voc
     assert not (tmp_path / "tokenizer.json").exists()
 
 
-@pytest.fixture(scope="module")
-def transformers():
-    torch = importlib.import_module("torch")
-    operators = torch.library.Library("torchvision", "FRAGMENT")
-    for operator in (
-        "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-        "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    ):
-        if not hasattr(torch.ops.torchvision, operator.partition("(")[0]):
-            operators.define(operator)  # transformers asks for them
-    yield importlib.import_module("transformers")
-    del operators
-
-
 @pytest.fixture
 def hf_folder(tmp_path, make_checkpoint):
     """Make the folder of a baked model whose texts vary, and the same T5 before baking."""

@@ -42,23 +42,6 @@ pytestmark = pytest.mark.torch
 
 
 @pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def transformers(torch):
-    # An installed torchvision that is not built for this torch lacks these and breaks the import
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    boxes = "Tensor dets, Tensor scores, float iou_threshold"
-    for name in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}({boxes}) -> Tensor")
-    yield pytest.importorskip("transformers")
-    del library
-
-
-@pytest.fixture(scope="module")
 def make_model(torch, transformers):
     """Make a model of random parameters, norms and position biases included."""
 

@@ -117,20 +117,11 @@ CONFIG = T5Config(
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("submodules", [1, 2])
 def test_peft_gives_the_logits_of_our_t5_with_the_soft_prompt_before_its_input(
-    tmp_path, make_t5, submodules
+    tmp_path, make_t5, submodules, torch, transformers
 ):
-    torch = importlib.import_module("torch")
-    operators = torch.library.Library("torchvision", "FRAGMENT")
-    for operator in (
-        "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-        "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    ):
-        if not hasattr(torch.ops.torchvision, operator.partition("(")[0]):
-            operators.define(operator)  # transformers asks for them
     from pe.weights.hf import write_hf
 
     peft = importlib.import_module("peft")
-    transformers = importlib.import_module("transformers")
     graph, params = make_t5(CONFIG)
     checkpoint = Checkpoint(source="made up", config=CONFIG, arrays=params_to_arrays(params))
     write_hf(checkpoint, tmp_path / "model")
