@@ -2,12 +2,12 @@
 
 A ban is on text, not on token ids: an automaton (Aho and Corasick 1975) reads the letters of every
 piece, so a phrase is caught however it is cut into pieces. Letters are compared without case, and
-whatever stands between two words (spaces, hyphens, commas) is one gap. A phrase is matched from the
-start of a word. Its last word may go on where the phrase has several words or five letters ("matte
-painting" also bans "matte paintings"); a shorter one is matched whole ("cat" leaves "category"). A
-`*` at an end opens it: "real*" bans "realism", "*real*" also "surreal". A word counts as whole
-where a piece ends, since what follows is not known yet; and while anything is banned, no character
-is spelled in bytes, which would hide its case and kind.
+whatever stands between two words (spaces, hyphens, commas) is one gap. A phrase of five letters or
+more is found inside longer words, too ("painting" bans "paintings" and "overpainting"); a shorter
+one is matched as a whole word ("cat" leaves "category" and "bobcat"), unless a `*` opens an end:
+"art*" bans "artist", "*art*" also "smart". A word counts as whole where a piece ends, since what
+follows is not known yet; and while anything is banned, no character is spelled in bytes, which
+would hide its case and kind.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from pe.data.tokenizer import Vocabulary
 
 GAP = ord(" ")
 ROOT, AFTER_GAP = 0, 1  # the two states of an automaton that has begun no phrase
-LONG_WORD = 5  # letters from which on a single word may go on
+LONG_PHRASE = 5  # letters from which on a phrase is found inside longer words, too
 PADDED_STATES, PADDED_MOVES = 64, 8  # sizes are rounded up to these times a power of two
 
 
@@ -144,7 +144,7 @@ def _padded(size: int, unit: int) -> int:
 
 
 def _read_phrase(phrase: str) -> tuple[bytes, bool]:
-    """Return the letters to match and whether the last word may go on."""
+    """Return the letters to match, after a gap or anywhere, and whether the last word may go on."""
     core = phrase.strip()
     open_start, open_end = core.startswith("*"), core.endswith("*")
     letters = letters_of(core.strip("*")).strip()
@@ -152,8 +152,9 @@ def _read_phrase(phrase: str) -> tuple[bytes, bool]:
         raise ValueError(
             f"ban: {phrase!r} holds no letter or digit; expected words, as in 'oil on canvas'"
         )
-    may_go_on = open_end or b" " in letters or len(letters) >= LONG_WORD
-    return letters if open_start else b" " + letters, may_go_on
+    if len(letters) >= LONG_PHRASE:
+        open_start = open_end = True
+    return letters if open_start else b" " + letters, open_end
 
 
 def _piece_letters(vocabulary: Vocabulary, token_id: int) -> bytes | None:

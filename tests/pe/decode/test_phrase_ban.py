@@ -75,9 +75,9 @@ def pattern_of(phrase):
     """The same rules as a regular expression over letters_of."""
     core = phrase.strip()
     letters = letters_of(core.strip("*")).decode().strip()
-    is_open = core.endswith("*") or " " in letters or len(letters.encode()) >= 5
-    start = "" if core.startswith("*") else " "
-    return start + re.escape(letters) + ("" if is_open else "(?![^ ])")
+    is_long = len(letters.encode()) >= 5
+    start = "" if is_long or core.startswith("*") else " "
+    return start + re.escape(letters) + ("" if is_long or core.endswith("*") else "(?![^ ])")
 
 
 def first_hit(pieces, phrases):
@@ -156,6 +156,7 @@ def test_letters_are_without_case_and_each_gap_is_one_space(text, expected):
         ("real*", ["realism", "real"], ["surreal"]),
         ("*real", ["surreal", "real"], ["dream"]),
         ("*real*", ["surrealism", "unreal engine"], ["re al"]),
+        ("paint", ["paints", "overpainted"], ["pant", "pain"]),
         ("8k", ["8k", "in 8K!"], ["18 k", "k8"]),
         ("  oil   on canvas ", ["oil on canvas", "oil, on canvas"], ["oil canvas"]),
     ],
