@@ -94,6 +94,8 @@ def test_expand_streams_what_it_would_have_printed(
         "1",
         "--max_tokens",
         "9",
+        "--temperature",
+        "0",  # nothing is drawn anew
     ]
     assert cli.main([*command, "--json"]) == 0
     text = json.loads(capsys.readouterr().out)["expansions"][0]["text"]
@@ -155,7 +157,7 @@ def test_score_gives_every_row_the_total_and_the_kinds(
             "repetition_penalty: got 0.0, expected more than 0",
         ),
         (["expand", "x", "--model", "RUN", "--beams", "0"], "num_beams: got 0, expected 1 or more"),
-        (["expand", "x", "--model", "RUN", "--beams", "2"], "n: got 4, expected 1 to 2"),
+        (["expand", "x", "--model", "RUN", "-n", "4", "--beams", "2"], "n: got 4, expected 1 to 2"),
         (["expand", "x", "--model", "RUN", "--stream", "--json"], "no --json, --beams"),
         (["expand", "x", "--model", "RUN", "--stream", "-n", "99"], "99 texts; at most"),
         (["expand", "x", "--model", "RUN", "-n", "0"], "-n: got 0, expected 1 or more"),
