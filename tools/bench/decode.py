@@ -1,8 +1,9 @@
 """Seconds to write N texts of 64 tokens from a query of 16: ours, transformers and CTranslate2.
 
 Every arm runs in a process of its own, one after the other, on the same random weights and threads;
-the best of --repeats calls after a first one counts (that one compiles). `pe expand --runtime ct2`
-takes turns with bare CTranslate2. Run it where all extras are installed:
+the best of --repeats calls after a first one counts (that one compiles). Beside bare CTranslate2,
+alone in its process, `pe expand --runtime ct2` takes turns with it in another (where both are
+slower: their threads wait for work side by side). Run it where all extras are installed:
 
   .venv-all/bin/python tools/bench/decode.py
 
@@ -23,7 +24,7 @@ import numpy as np
 
 SIZES = {"t5-small": "t5_1_0_small", "t5-base": "t5_1_0_base"}
 ROOT = Path(__file__).resolve().parents[2]
-CPU_ARMS = ("ours", "torch", "ct2 float32", "ct2 int8")
+CPU_ARMS = ("ours", "torch", "ct2 float32", "ct2 int8", "pair float32", "pair int8")
 GPU_ARMS = ("ours", "torch")
 
 
@@ -99,7 +100,8 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     makers = {
         "ours": {"": make_ours},
         "torch": {"": make_torch},
-        "ct2": {"": make_ct2, "runtime ": make_runtime},
+        "ct2": {"": make_ct2},
+        "pair": {"": make_ct2, "runtime ": make_runtime},
     }
     writers = {name: make(args) for name, make in makers[args.arm.split()[0]].items()}
     best = {}
@@ -247,10 +249,10 @@ def print_table(size: str, found: dict[str, dict[str, float]], args: argparse.Na
         cells += [
             f"{arm} {secs[n]:.3f} s (ours {ours / secs[n]:.2f}x)"
             for arm, secs in found.items()
-            if arm != "ours"
+            if arm != "ours" and not arm.startswith("pair")
         ]
         cells += [
-            f"runtime over bare {arm} {secs[f'runtime {n}'] / secs[n]:.2f}x"
+            f"runtime over bare {arm.split()[1]} {secs[f'runtime {n}'] / secs[n]:.2f}x"
             for arm, secs in found.items()
             if f"runtime {n}" in secs
         ]

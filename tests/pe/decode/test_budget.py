@@ -250,6 +250,7 @@ def prompts():
     return long[:: len(long) // 500][:500]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "least_cut"), [("clip={}/clip", 250), ("clip:3={}/clip", 0), ("t5:256={}/t5", 0)]
 )

@@ -195,6 +195,7 @@ def test_the_logprob_of_a_sharpened_draw_is_still_that_of_the_model(forward, gen
     np.testing.assert_allclose([text.logprob for text in drawn], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_first_tokens_come_as_often_as_the_model_says(forward, generator, many):
     greedy = [
         drawn[0].tokens[0] for drawn in generator.draw([ask(r, [0]) for r in range(3)], GREEDY)

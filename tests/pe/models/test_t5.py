@@ -316,6 +316,7 @@ def loss_and_gradient(graph, params):
     return jax.value_and_grad(loss)(params)
 
 
+@pytest.mark.slow
 def test_every_parameter_of_every_member_has_a_finite_gradient(member):
     loss, gradient = loss_and_gradient(*member[1:])
     assert bool(jnp.isfinite(loss))
@@ -324,6 +325,7 @@ def test_every_parameter_of_every_member_has_a_finite_gradient(member):
         assert bool(jnp.any(leaf[...] != 0)), path
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_computed_again_gives_the_same_loss_and_gradient(member):
     config, _, params = member
     again = dataclasses.replace(config, remat=True)
@@ -334,6 +336,7 @@ def test_a_layer_that_is_computed_again_gives_the_same_loss_and_gradient(member)
         np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_gives_float32_logits_close_to_those_of_float32(member):
     config, graph, params = member
     half = dataclasses.replace(config, dtype="bfloat16")

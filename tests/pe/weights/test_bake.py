@@ -80,6 +80,7 @@ def feed(num_rows=4):
     return inputs, decoder_inputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [UNTIED, TIED], ids=["untied", "tied"])
 def test_baked_ids_before_the_input_give_the_logits_of_the_soft_prompt(make_checkpoint, config):
     checkpoint = make_checkpoint(config)
