@@ -111,8 +111,12 @@ def config_from_dict(root: type[C], values: dict[str, Any]) -> C:
             raise ValueError(f"{root.__name__} has no field {name!r}; it has {sorted(hints)}")
         if dataclasses.is_dataclass(hints[name]):
             value = config_from_dict(typing.cast(type, hints[name]), value)
-        kwargs[name] = tuple(value) if isinstance(value, list) else value
+        kwargs[name] = _to_tuples(value)
     return root(**kwargs)
+
+
+def _to_tuples(value: Any) -> Any:
+    return tuple(_to_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def operative_config(config: Any) -> str:

@@ -1,81 +1,127 @@
-"""From shards of pairs to packed batches: shuffled, repeated, resumable at any batch.
+"""From a table to training batches: shuffled, mixed, repeated, resumable at any batch.
 
-    Parquet shards -> one memory-mapped Arrow file -> shuffle -> tokens -> packed rows -> batches
+    one memory-mapped Arrow file -> order of its rows -> streams -> tokens -> batches
 
-Several pairs share a row; segment ids keep them apart, so that hardly a position is padding
-(first-fit over one batch of rows at a time). Knows nothing of models; prefixes are dropped in the
-train step, so that nothing here depends on how far training is.
+The order is a function from a place (0, 1, 2, ...) to a row, so that a saved state is a few
+numbers: the next place of every stream, and the places of examples that wait for a batch. Knows
+nothing of models; prefixes are dropped in the train step, so that nothing here depends on how far
+training is.
 """
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import grain
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pe import shards
-from pe.axes import Int
-from pe.data.features import LengthConfig, encode_pair
+from pe.data.batching import (
+    MAX_PAIRS_PER_ROW,
+    Batch,
+    Batcher,
+    Buckets,
+    Example,
+    FirstFit,
+    pad_batches,
+)
+from pe.data.features import IntArray, LengthConfig, encode_input, encode_pair
+from pe.data.objectives import ObjectiveConfig, encode_text, sentinel_ids
+from pe.data.sources import COLUMNS, load_pairs
+from pe.data.streams import BatchIterator, Stream
 from pe.data.tokenizer import Vocabulary
-from pe.records import HALVES, SPLITS
+from pe.prefixes import PREFIXES
+from pe.records import HALVES
 
-COLUMNS = ["id", "query", "prefix", "prompt", "kind", "split", "half"]
-MAX_PAIRS_PER_ROW = 32
+__all__ = [
+    "BATCHINGS",
+    "COLUMNS",
+    "MAX_PAIRS_PER_ROW",
+    "ArrowSource",
+    "Batch",
+    "BatchIterator",
+    "DataConfig",
+    "load_pairs",
+    "make_order",
+    "make_train_batches",
+    "pad_batches",
+    "write_arrow",
+]
 
-Batch = dict[str, Int[np.ndarray, "B L"]]
+BATCHINGS = ("pack", "bucket", "pad")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which pairs, in which order, in rows of which lengths. `half`: base, refine, or "" for
-    both."""
+    """Which pairs, in which order, in batches of which shape.
+
+    `half`: base, refine, or "" for both. `batching`: several examples a row ("pack"), one a row in
+    the first of `buckets` that it fits ("bucket"), one a row of full length ("pad"). `buckets`:
+    (inputs, targets) in tokens, ascending, up to `lengths`. `num_streams`: how many parts of the
+    order fill rows of their own; at most so many hosts can share the work. `prefetch_batches` are
+    made ahead in a thread; 0 makes each when it is asked for.
+    """
 
     half: str = "base"
     batch_rows: int = 16
     seed: int = 0
+    batching: str = "pack"
+    buckets: tuple[tuple[int, int], ...] = ()
+    num_streams: int = 1
+    prefetch_batches: int = 4
     lengths: LengthConfig = dataclasses.field(default_factory=LengthConfig)
+    objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
 
     def __post_init__(self) -> None:
+        # a saved run's JSON has lists
+        object.__setattr__(self, "buckets", tuple(tuple(bucket) for bucket in self.buckets))
         if self.half not in ("", *HALVES):
             raise ValueError(f"DataConfig.half: got {self.half!r}, expected one of {HALVES} or ''")
-        if self.batch_rows < 1:
-            raise ValueError(f"DataConfig.batch_rows: got {self.batch_rows}, expected 1 or more")
+        if self.batching not in BATCHINGS:
+            raise ValueError(
+                f"DataConfig.batching: got {self.batching!r}, expected one of {BATCHINGS}"
+            )
+        for name, least in (("batch_rows", 1), ("num_streams", 1), ("prefetch_batches", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"DataConfig.{name}: got {getattr(self, name)}, expected {least} or more"
+                )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"DataConfig.seed: got {self.seed}, expected 0 to {2**32 - 1}")
+        if self.batch_rows % self.num_streams:
+            raise ValueError(
+                f"DataConfig.num_streams: got {self.num_streams}, expected a divisor of "
+                f"DataConfig.batch_rows ({self.batch_rows})"
+            )
+        self._check_buckets()
 
-
-def load_pairs(data: Path, *, split: str, half: str = "") -> pa.Table:
-    """Read the pairs of one split (and half) of a built dataset.
-
-    Raises ValueError when `data` is no dataset folder or holds no such pair.
-    """
-    if split not in SPLITS:
-        raise ValueError(f"split: got {split!r}, expected one of {SPLITS}")
-    folder = data / "pairs"
-    if not (data / "stats.json").is_file() or not shards.list_shards(folder):
-        raise ValueError(
-            f"{data} is no finished dataset (stats.json or pairs/ is missing); run pe build first"
+    def _check_buckets(self) -> None:
+        if self.batching != "bucket":
+            if self.buckets:
+                raise ValueError(
+                    f"DataConfig.buckets: got {self.buckets}, expected none with "
+                    f"DataConfig.batching {self.batching!r}; set it to 'bucket' to use them"
+                )
+            return
+        if self.num_streams > 1:
+            raise ValueError(
+                f"DataConfig.num_streams: got {self.num_streams}, expected 1 with "
+                "DataConfig.batching 'bucket': streams would complete different buckets"
+            )
+        full = (self.lengths.inputs, self.lengths.targets)
+        sizes_ascend = all(
+            small[0] <= large[0] and small[1] <= large[1] and small != large
+            for small, large in zip(self.buckets, self.buckets[1:], strict=False)
         )
-    tables, counts = [], Counter()
-    for shard in shards.iterate_shards(folder, COLUMNS):
-        keep = pc.equal(shard["split"], split)
-        if half:
-            keep = pc.and_(keep, pc.equal(shard["half"], half))
-        tables.append(shard.filter(keep))
-        counts.update(zip(shard["split"].to_pylist(), shard["half"].to_pylist(), strict=True))
-    table = pa.concat_tables(tables)
-    if not len(table):
-        found = ", ".join(f"{' '.join(name).strip()}: {n:,}" for name, n in sorted(counts.items()))
-        raise ValueError(
-            f"{data} holds no pair of split {split!r}{f', half {half!r}' * bool(half)} (it holds "
-            f"{found}); build it from more prompts, or with other PairConfig.*_frac"
-            + " or train with DataConfig.half=''"
-            * bool(half)
-        )
-    return table
+        is_positive = all(len(bucket) == 2 and min(bucket) > 0 for bucket in self.buckets)
+        if not self.buckets or self.buckets[-1] != full or not sizes_ascend or not is_positive:
+            raise ValueError(
+                f"DataConfig.buckets: got {self.buckets}, expected (inputs, targets) in ascending "
+                f"order, the last one LengthConfig's {full}"
+            )
 
 
 def write_arrow(table: pa.Table, path: Path) -> None:
@@ -98,92 +144,151 @@ class ArrowSource(grain.sources.RandomAccessDataSource):
         return len(self._table)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {name: self._table[name][int(index)].as_py() for name in self._table.column_names}
+        return self.read([int(index)])[0]
 
     def __repr__(self) -> str:
         return f"ArrowSource({self.path.name}, {len(self)} rows)"
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return self._table.column_names
+
+    def read(self, rows: Sequence[int], columns: Sequence[str] | None = None) -> list[dict]:
+        """Return rows as dicts, of all columns or of some; many at once cost far less a row."""
+        table = self._table if columns is None else self._table.select(list(columns))
+        return table.take(pa.array(rows, pa.int64())).to_pylist()
+
     def ids(self, rows: Sequence[int]) -> list[str]:
         """Return the pair ids of rows."""
-        return [self._table["id"][int(row)].as_py() for row in rows]
+        return [row["id"] for row in self.read(rows, ["id"])]
+
+
+def make_order(sizes: Sequence[int], rates: Sequence[float], *, seed: int) -> grain.MapDataset[int]:
+    """Return the endless order of row numbers: place -> row, for any place.
+
+    The parts lie one behind the other in the table, `sizes` rows each. Every part is shuffled anew
+    each epoch, with a seed of its own, and drawn from at its rate: grain's mixing, which takes
+    turns as evenly as whole numbers allow and keeps each rate to one in a hundred.
+    """
+    if len(sizes) != len(rates) or not sizes or min(sizes) < 1:
+        raise ValueError(
+            f"got sizes {sizes}, rates {rates}; expected a row or more and a rate each"
+        )
+    if not all(0 < rate < math.inf for rate in rates):
+        raise ValueError(f"rates: got {rates}, expected numbers above 0")
+    parts = []
+    for number, size in enumerate(sizes):
+        start = sum(sizes[:number])
+        shuffle_seed = np.random.SeedSequence([seed, 1 + number]).generate_state(1)[0]
+        part = grain.MapDataset.range(start, start + size).shuffle(seed=int(shuffle_seed)).repeat()
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else grain.MapDataset.mix(parts, list(rates))
 
 
 def make_train_batches(
-    source: ArrowSource, vocabulary: Vocabulary, config: DataConfig
-) -> grain.IterDataset:
-    """Return an endless dataset of packed batches; its iterators save and restore their place.
+    source: ArrowSource,
+    vocabulary: Vocabulary,
+    config: DataConfig,
+    *,
+    sizes: Sequence[int] | None = None,
+    rates: Sequence[float] | None = None,
+    prompt_ids: Sequence[int] = (),
+    vocab_size: int | None = None,
+    streams: Sequence[int] | None = None,
+) -> BatchIterator:
+    """Return an endless iterator over batches, whose place can be saved and restored.
 
-    Every batch holds `inputs`, `inputs_prefix` [B, lengths.inputs], `targets` [B, lengths.targets],
-    their `_segment_ids` and `_positions`, and `rows` [B, 32]: which pairs, plus one (0: none).
+    Every batch holds `inputs`, `inputs_prefix` [B, L inputs] and `targets` [B, L targets], the
+    `_segment_ids` and `_positions` of inputs and targets, and `rows` [B, 32]: which rows of the
+    table, plus one (0: none).
+
+    `sizes` and `rates` are those of the table's parts (`sources.Parts`), without them it is one
+    part. `prompt_ids`: the soft prompt's. `vocab_size`: rows of the model, which sentinels need.
+    `streams`: those that this host makes (all by default); stream i of S takes the places i, i + S,
+    ... of the order and gives B / S rows of every batch, so that hosts make together what one host
+    makes alone.
+
+    Raises ValueError where an argument does not fit the table, the config or the other arguments.
     """
+    if (sizes is None) != (rates is None):
+        raise ValueError(f"got sizes {sizes} and rates {rates}, expected both or none")
+    sizes = [len(source)] if sizes is None else sizes
+    if sum(sizes) != len(source):
+        raise ValueError(f"sizes: got {list(sizes)}, expected a sum of {len(source)}: {source}")
+    order = make_order(sizes, [1.0] if rates is None else rates, seed=config.seed)
+    num_streams = config.num_streams
+    numbers = sorted(set(range(num_streams) if streams is None else streams))
+    if not numbers or not set(numbers) <= set(range(num_streams)):
+        raise ValueError(
+            f"streams: got {numbers}, expected one or more of 0 to {num_streams - 1} "
+            f"(DataConfig.num_streams is {num_streams})"
+        )
+    encode = _make_encode(source, vocabulary, config, prompt_ids=prompt_ids, vocab_size=vocab_size)
 
-    def encode(index: int, pair: dict[str, Any]) -> dict[str, np.ndarray]:
-        row = np.array([index + 1], np.int32)
-        return {**encode_pair(pair, vocabulary, config.lengths), "rows": row}
+    columns = ["id", *_columns_of(config.objective)]
 
-    dataset = (
-        grain.MapDataset.source(_NumberedSource(source))
-        .seed(config.seed)
-        .shuffle()
-        .repeat()
-        .map(lambda item: encode(*item))
-        .to_iter_dataset()
-    )
-    lengths = config.lengths
-    packed = grain.experimental.FirstFitPackIterDataset(
-        dataset,
-        length_struct={
-            "inputs": lengths.inputs,
-            "inputs_prefix": lengths.inputs,
-            "targets": lengths.targets,
-            "rows": MAX_PAIRS_PER_ROW,
-        },
-        num_packing_bins=config.batch_rows,
-        shuffle_bins=False,
-    )
-    return packed.batch(config.batch_rows, drop_remainder=True)
+    def read(places: Sequence[int]) -> list[Example]:
+        rows = np.array([order[place] for place in places], np.int64).tolist()
+        return [
+            Example(place, row, encode(place, values))
+            for place, row, values in zip(places, rows, source.read(rows, columns), strict=True)
+        ]
 
+    def make_batcher() -> Batcher:
+        full = (config.lengths.inputs, config.lengths.targets)
+        num_rows = config.batch_rows // num_streams
+        if config.batching == "pack":
+            return FirstFit(full, num_rows=num_rows)
+        return Buckets(config.buckets or [full], num_rows=num_rows)
 
-class _NumberedSource(grain.sources.RandomAccessDataSource):
-    """Gives (index, row), so that a batch can say which pairs it was made of."""
-
-    def __init__(self, source: ArrowSource):
-        self._source = source
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> tuple[int, dict[str, Any]]:
-        return int(index), self._source[index]
-
-    def __repr__(self) -> str:
-        return repr(self._source)
+    made = {i: Stream(read, make_batcher, first=i, step=num_streams) for i in numbers}
+    return BatchIterator(made, num_streams=num_streams, prefetch_batches=config.prefetch_batches)
 
 
-def pad_batches(
-    examples: Sequence[dict[str, np.ndarray]], *, batch_rows: int, multiple: int = 16
-) -> Iterator[tuple[list[int], Batch]]:
-    """Yield (example numbers, batch) with one example a row, alike lengths together.
+def _make_encode(
+    source: ArrowSource,
+    vocabulary: Vocabulary,
+    config: DataConfig,
+    *,
+    prompt_ids: Sequence[int],
+    vocab_size: int | None,
+) -> Callable[[int, dict[str, Any]], dict[str, IntArray]]:
+    """Make (place, row) -> features, once all that could go wrong with every row is checked."""
+    objective, lengths = config.objective, config.lengths
+    is_pairs = objective.name == "pairs"
+    needed = _columns_of(objective)
+    if not set(needed) <= set(source.columns):
+        raise ValueError(
+            f"{source} has the columns {source.columns}; the objective {objective.name!r} "
+            f"(ObjectiveConfig.name) reads {needed}"
+        )
+    if is_pairs:
+        for prefix in ("", *PREFIXES) if len(prompt_ids) else ():
+            encode_input("", prefix, vocabulary, max_length=lengths.inputs, prompt_ids=prompt_ids)
+        return lambda place, row: encode_pair(row, vocabulary, lengths, prompt_ids=prompt_ids)
+    if len(prompt_ids):
+        raise ValueError(
+            f"a soft prompt is trained on pairs, got ObjectiveConfig.name {objective.name!r}; "
+            "expected 'pairs'"
+        )
+    sentinels = None
+    if objective.name == "span_corruption":
+        if vocab_size is None:
+            raise ValueError("span_corruption needs vocab_size, the rows of the model")
+        sentinels = sentinel_ids(vocabulary, vocab_size)
 
-    Row lengths are rounded up to `multiple` and batches filled up with empty rows, so that few
-    shapes are ever compiled. The numbers leave the empty rows out.
-    """
-    order = sorted(range(len(examples)), key=lambda i: -len(examples[i]["targets"]))
-    for start in range(0, len(order), batch_rows):
-        numbers = order[start : start + batch_rows]
-        batch: Batch = {}
-        for name in ("inputs", "inputs_prefix", "targets"):
-            longest = max(len(examples[i][name]) for i in numbers)
-            length = -(-longest // multiple) * multiple
-            rows = np.zeros((batch_rows, length), np.int32)
-            for row, i in zip(rows, numbers, strict=False):
-                row[: len(examples[i][name])] = examples[i][name]
-            batch[name] = rows
-        for name in ("inputs", "targets"):
-            # the decoder's first input is 0 too, so segments come from lengths, not from ids
-            lengths = np.array([len(examples[i][name]) for i in numbers] + [0] * batch_rows)
-            positions = np.arange(batch[name].shape[1])[None]
-            inside = positions < lengths[:batch_rows, None]
-            batch[f"{name}_segment_ids"] = inside.astype(np.int32)
-            batch[f"{name}_positions"] = np.where(inside, positions, 0).astype(np.int32)
-        yield numbers, batch
+    def encode(place: int, row: dict[str, Any]) -> dict[str, IntArray]:
+        rng = np.random.default_rng([config.seed, place])  # of nothing else: exact on resume
+        try:
+            return encode_text(
+                row["text"], vocabulary, lengths, objective, rng=rng, sentinels=sentinels
+            )
+        except ValueError as error:
+            raise ValueError(f"text {row['id']}: {error}") from error
+
+    return encode
+
+
+def _columns_of(objective: ObjectiveConfig) -> list[str]:
+    return ["query", "prefix", "prompt"] if objective.name == "pairs" else ["text"]

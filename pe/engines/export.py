@@ -92,7 +92,7 @@ def convert_model(
                 write_t5x(checkpoint, folder, step=step, form=t5x_form)
                 _copy_vocabulary(checkpoint, folder)
             else:
-                _write_hf(checkpoint, folder, baked)
+                _write_hf(checkpoint, folder, baked, prefix_first=expander.prefix_first)
             shards.write_json(folder / SETTINGS_FILE, {"expander": expander.to_dict()})
     return checkpoint
 
@@ -126,10 +126,12 @@ def _staged(out: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _write_hf(checkpoint: Checkpoint, folder: Path, baked: BakedPrompt | None) -> None:
+def _write_hf(
+    checkpoint: Checkpoint, folder: Path, baked: BakedPrompt | None, *, prefix_first: bool
+) -> None:
     write_hf(checkpoint, folder, generation=None if baked is None else baked.generation_config)
     if baked is not None and checkpoint.vocabulary is not None:
-        write_baked_tokenizer(checkpoint.vocabulary, folder, baked)
+        write_baked_tokenizer(checkpoint.vocabulary, folder, baked, prefix_text_first=prefix_first)
         (folder / "special_tokens_map.json").unlink()  # tokenizer.json says it all
 
 

@@ -25,12 +25,14 @@ class ExpanderSettings:
 
     `template` is the text around the query that a model was trained to read, with `{query}` in it:
     "Expand this prompt: {query}". `prompt_ids` are put in front of every input (a soft prompt that
-    was baked into the vocabulary). Inputs may have `max_input_tokens`, both included.
+    was baked into the vocabulary), with `prefix_first` behind its prefix. Inputs may have
+    `max_input_tokens`, all of it included.
     """
 
     max_input_tokens: int = 512
     template: str = "{query}"
     prompt_ids: tuple[int, ...] = ()
+    prefix_first: bool = False
 
     def __post_init__(self) -> None:
         if self.max_input_tokens < 2:
@@ -65,8 +67,9 @@ class ModelInput:
         if not query:
             raise ValueError("the query is empty; expected a few words to expand")
         text = self.settings.template.replace("{query}", query)
-        ids, _ = encode_input(text, prefix, self.vocabulary, max_length=10**9)
-        ids = np.array([*self.settings.prompt_ids, *ids], np.int32)
+        ids, num_prefix = encode_input(text, prefix, self.vocabulary, max_length=10**9)
+        before = num_prefix if self.settings.prefix_first else 0
+        ids = np.insert(ids, before, self.settings.prompt_ids)
         longest = self.settings.max_input_tokens
         if len(ids) > longest:
             raise ValueError(
@@ -88,7 +91,7 @@ class ModelInput:
         ]
         codes = [self.vocabulary.encode(prefix) for prefix in PREFIXES]
         is_text[[code[0] for code in codes if len(code) == 1]] = False  # pieces of our own: no text
-        is_text[list(self.settings.prompt_ids)] = False
+        is_text[[i for i in self.settings.prompt_ids if i < self.vocab_size]] = False
         is_text[EOS_ID], is_text[PAD_ID] = True, False
         return ~is_text
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax import nnx
 
 from pe.axes import Float, Int
 from pe.data.features import LengthConfig, encode_pair, encode_target
-from pe.data.pipeline import load_pairs, pad_batches
+from pe.data.pipeline import pad_batches
 from pe.data.tokenizer import Vocabulary
-from pe.train.run import UNIGRAM_FILE, TrainConfig, TrainedModel
-from pe.train.seq2seq import batch_to_device, make_row_scorer
+from pe.train.prepare import UNIGRAM_FILE
+from pe.train.run import TrainedModel
+from pe.train.seq2seq import bind_state, make_row_scorer
 
 BATCH_ROWS = 32
 Pairs = Sequence[Mapping[str, Any]]
@@ -36,29 +36,55 @@ class RowScores:
         return float(self.nats[index].sum() / max(1.0, self.num_tokens[index].sum()))
 
 
-def score_pairs(
-    score: Score,
-    params: nnx.State,
-    pairs: Pairs,
-    vocabulary: Vocabulary,
-    lengths: LengthConfig,
-    *,
-    is_blanked: bool = False,
-) -> RowScores:
-    """Score pairs of `query`, `prompt` and, where the model should see one, `prefix`.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """A model as it scores: what runs it, its parameters, and how it reads a pair."""
 
-    Blanked, the input is padding from end to end: the decoder has only what it wrote so far.
-    """
-    examples = [encode_pair({"prefix": "", **pair}, vocabulary, lengths) for pair in pairs]
-    nats, num_tokens = np.zeros(len(pairs)), np.zeros(len(pairs))
-    for numbers, batch in pad_batches(examples, batch_rows=BATCH_ROWS):
-        if is_blanked:
-            for name in ("inputs", "inputs_segment_ids"):  # ids too: T5 averages what is masked
-                batch[name] = np.zeros_like(batch[name])
-        row_nats, row_tokens = score(params, batch_to_device(batch))
-        nats[numbers] = np.asarray(row_nats)[: len(numbers)]
-        num_tokens[numbers] = np.asarray(row_tokens)[: len(numbers)]
-    return RowScores(nats, num_tokens)
+    score: Score
+    params: Any
+    vocabulary: Vocabulary
+    lengths: LengthConfig
+    prompt_ids: tuple[int, ...] = ()
+
+    def score_pairs(self, pairs: Pairs, *, is_blanked: bool = False) -> RowScores:
+        """Score pairs of `query`, `prompt` and, where the model should see one, `prefix`.
+
+        Blanked, the input is padding from end to end: the decoder has only what it wrote so far.
+        """
+        examples = [
+            encode_pair(
+                {"prefix": "", **pair}, self.vocabulary, self.lengths, prompt_ids=self.prompt_ids
+            )
+            for pair in pairs
+        ]
+        return self.score_examples(examples, is_blanked=is_blanked)
+
+    def score_examples(
+        self, examples: Sequence[Mapping[str, np.ndarray]], *, is_blanked: bool = False
+    ) -> RowScores:
+        """Score examples that are tokens already."""
+        nats, num_tokens = np.zeros(len(examples)), np.zeros(len(examples))
+        for numbers, batch in pad_batches(examples, batch_rows=BATCH_ROWS):
+            if is_blanked:
+                for name in ("inputs", "inputs_segment_ids"):  # ids too: T5 averages what is masked
+                    batch[name] = np.zeros_like(batch[name])
+            row_nats, row_tokens = self.score(self.params, batch)
+            nats[numbers] = np.asarray(row_nats)[: len(numbers)]
+            num_tokens[numbers] = np.asarray(row_tokens)[: len(numbers)]
+        return RowScores(nats, num_tokens)
+
+    def score_arms(self, pairs: Pairs) -> dict[str, RowScores]:
+        """Score pairs as they are ("query"), without prefix, with padding ("blanked") and with "".
+
+        The end token alone ("empty") the model can take for a vague query, so that it is near what
+        a language model of prompts would say; padding alone is like nothing it was trained on.
+        """
+        return {
+            "query": self.score_pairs(pairs),
+            "no_prefix": self.score_pairs([{**pair, "prefix": ""} for pair in pairs]),
+            "blanked": self.score_pairs(pairs, is_blanked=True),
+            "empty": self.score_pairs(empty_queries(pairs)),
+        }
 
 
 def empty_queries(pairs: Pairs) -> list[dict[str, Any]]:
@@ -87,57 +113,15 @@ def rows_by(pairs: Pairs, field: str) -> dict[str, list[int]]:
     return dict(sorted(groups.items()))
 
 
-def score_arms(
-    score: Score, params: nnx.State, pairs: Pairs, vocabulary: Vocabulary, lengths: LengthConfig
-) -> dict[str, RowScores]:
-    """Score pairs as they are ("query"), with padding ("blanked") and with "" ("empty").
-
-    The end token alone the model can take for a vague query, so that `empty` is near what a
-    language model of prompts would say; padding alone is like nothing it was trained on.
-    """
-
-    def run(rows: Pairs, *, is_blanked: bool = False) -> RowScores:
-        return score_pairs(score, params, rows, vocabulary, lengths, is_blanked=is_blanked)
-
-    return {
-        "query": run(pairs),
-        "blanked": run(pairs, is_blanked=True),
-        "empty": run(empty_queries(pairs)),
-    }
-
-
 def score_model(model: TrainedModel, pairs: Pairs, *, run: Path) -> dict[str, RowScores]:
     """Score pairs by the arms of a model, beside the unigram counts of its run folder."""
-    lengths = model.config.data.lengths
-    score = make_row_scorer(model.graph)
+    scorer = Scorer(
+        score=make_row_scorer(bind_state(model.graph)),
+        params=model.params,
+        vocabulary=model.vocabulary,
+        lengths=model.config.data.lengths,
+        prompt_ids=model.prompt_ids,
+    )
     counts = np.load(run / UNIGRAM_FILE)
-    return {
-        **score_arms(score, model.params, pairs, model.vocabulary, lengths),
-        "unigram": score_unigram(counts, pairs, model.vocabulary, lengths),
-    }
-
-
-def make_validation(
-    data: Path, config: TrainConfig
-) -> Callable[[nnx.GraphDef, Vocabulary], dict[str, Callable[[Any], dict[str, float]]]]:
-    """Make what `train` calls for its evaluators: nats per token of each arm, on validation pairs.
-
-    `no_prefix` beside the arms: what the model makes of the query alone.
-    """
-    table = load_pairs(data, split="validation")
-    num_pairs = min(config.loop.num_eval_pairs, len(table))
-    pairs = table.take([i * len(table) // num_pairs for i in range(num_pairs)]).to_pylist()
-    plain = [{**pair, "prefix": ""} for pair in pairs]
-
-    def make(graph: nnx.GraphDef, vocabulary: Vocabulary) -> dict[str, Any]:
-        score = make_row_scorer(graph)
-        lengths = config.data.lengths
-
-        def evaluate(params: nnx.State) -> dict[str, float]:
-            arms = score_arms(score, params, pairs, vocabulary, lengths)
-            arms["no_prefix"] = score_pairs(score, params, plain, vocabulary, lengths)
-            return {f"nats_per_token_{arm}": scores.per_token() for arm, scores in arms.items()}
-
-        return {"validation": evaluate}
-
-    return make
+    unigram = score_unigram(counts, pairs, model.vocabulary, scorer.lengths)
+    return {**scorer.score_arms(pairs), "unigram": unigram}

@@ -105,7 +105,12 @@ class Linear(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
-        return x.astype(self.dtype) @ self.kernel[...].astype(self.dtype)
+        x = x.astype(self.dtype)
+        y = x @ self.kernel[...].astype(self.dtype)
+        if not hasattr(self, "lora_a"):  # see pe.models.adapters
+            return y
+        low = x @ self.lora_a[...].astype(self.dtype)
+        return y + (low @ self.lora_b[...].astype(self.dtype)) * self.lora_scale
 
 
 class RMSNorm(nnx.Module):
@@ -157,7 +162,14 @@ class Attention(nnx.Module):
     """Multi-head attention after T5: no biases, no 1/sqrt(H) (it is folded into the init)."""
 
     def __init__(
-        self, width: int, num_heads: int, head_dim: int, *, dtype: jnp.dtype, rngs: nnx.Rngs
+        self,
+        width: int,
+        num_heads: int,
+        head_dim: int,
+        *,
+        dropout_rate: float,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
     ):
         inner = num_heads * head_dim
         fan_in = nnx.initializers.variance_scaling(1.0, "fan_in", "normal")
@@ -168,6 +180,7 @@ class Attention(nnx.Module):
         self.out = Linear(inner, width, init=fan_in, dtype=dtype, rngs=rngs)
         self.num_heads = num_heads
         self.head_dim = head_dim
+        self.dropout_rate = dropout_rate
 
     def split_heads(self, x: Float[Array, "B L NH"]) -> Float[Array, "B N L H"]:
         """Put heads before positions: on a CPU twice as fast to attend to as the other way."""
@@ -187,11 +200,13 @@ class Attention(nnx.Module):
         *,
         mask: Bool[Array, "#B 1 #T S"],
         bias: Float[Array, "1 N T S"] | None = None,
+        key: Key[Array, ""] | None = None,
         min_rows: int = 0,
     ) -> Float[Array, "B T D"]:
         """Attend from x to keys that were projected before; the softmax is float32.
 
-        `min_rows`: see `on_rows`.
+        A key turns dropout of the weights on: of whole key positions of a head, alike for every
+        query position, as in T5X. `min_rows`: see `on_rows`.
         """
         queries = self.split_heads(self.query(x))
         scores = jnp.einsum("bnth,bnsh->bnts", queries, keys, preferred_element_type=jnp.float32)
@@ -199,6 +214,10 @@ class Attention(nnx.Module):
             scores = scores + bias
         scores = jnp.where(mask, scores, NEGATIVE)
         weights = on_rows(jax.nn.softmax, scores, min_rows).astype(values.dtype)
+        if key is not None and self.dropout_rate > 0.0:
+            shape = (*weights.shape[:2], 1, weights.shape[3])
+            keep = jax.random.bernoulli(key, 1.0 - self.dropout_rate, shape)
+            weights = weights * (keep / (1.0 - self.dropout_rate)).astype(weights.dtype)
         y = jnp.einsum("bnts,bnsh->bnth", weights, values).swapaxes(1, 2)
         return self.out(y.reshape(*y.shape[:2], -1))
 
@@ -209,9 +228,10 @@ class Attention(nnx.Module):
         *,
         mask: Bool[Array, "#B 1 #T S"],
         bias: Float[Array, "1 N T S"] | None = None,
+        key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B T D"]:
         keys, values = self.project_keys(context)
-        return self.attend(x, keys, values, mask=mask, bias=bias)
+        return self.attend(x, keys, values, mask=mask, bias=bias, key=key)
 
 
 class GatedMlp(nnx.Module):

@@ -9,8 +9,7 @@
 
 Knows token ids and segment ids, nothing of vocabularies, prefixes or losses. A new model's arrays
 are float32; the matrix products are `dtype`; norms and softmax are float32 always, and logits are
-summed in float32 (float16 is not offered: T5's activations leave its range). Dropout is T5X's but
-for the weights of attention, which keep all.
+summed in float32 (float16 is not offered: T5's activations leave its range). Dropout is T5X's.
 """
 
 import dataclasses
@@ -20,17 +19,15 @@ import jax.numpy as jnp
 from flax import nnx
 
 from pe.axes import Array, Bool, Float, Int, Key
-from pe.models.layers import (
-    Attention,
-    GatedMlp,
-    Linear,
-    RelativeBias,
-    RMSNorm,
-    attention_mask,
-    dropout,
-    on_rows,
-)
+from pe.models.layers import RMSNorm, attention_mask, dropout, on_rows
+from pe.models.partitioning import constrain
 from pe.models.t5_config import T5Config
+from pe.models.t5_layers import DecoderLayer, EncoderLayer, make_bias, make_output, split_key
+
+REMAT_POLICIES = {
+    "full": jax.checkpoint_policies.nothing_saveable,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
 
 
 @jax.tree_util.register_dataclass
@@ -53,103 +50,6 @@ class Encoding:
     mask: Bool[Array, "B S"]
 
 
-def split_key(key: Key[Array, ""] | None, num: int) -> list[Key[Array, ""] | None]:
-    """Split a key, or hand on that there is none (no dropout)."""
-    return [None] * num if key is None else list(jax.random.split(key, num))
-
-
-class EncoderLayer(nnx.Module):
-    """Self-attention and feed-forward, each normed before and added after."""
-
-    def __init__(self, config: T5Config, *, rngs: nnx.Rngs):
-        dtype = jnp.dtype(config.dtype)
-        if config.layer_biases:
-            self.relpos_bias = make_bias(config, bidirectional=True, rngs=rngs)
-        self.pre_attention_layer_norm = RMSNorm(
-            config.d_model, epsilon=config.norm_epsilon, dtype=dtype
-        )
-        self.attention = Attention(
-            config.d_model, config.num_heads, config.head_dim, dtype=dtype, rngs=rngs
-        )
-        self.pre_mlp_layer_norm = RMSNorm(config.d_model, epsilon=config.norm_epsilon, dtype=dtype)
-        self.mlp = make_mlp(config, rngs=rngs)
-        self.dropout_rate = config.dropout_rate
-
-    def __call__(
-        self,
-        x: Float[Array, "B L D"],
-        *,
-        mask: Bool[Array, "B 1 L L"],
-        bias: Float[Array, "1 N L L"],
-        key: Key[Array, ""] | None,
-    ) -> Float[Array, "B L D"]:
-        keys = split_key(key, 3)
-        h = self.pre_attention_layer_norm(x)
-        x = x + dropout(self.attention(h, h, mask=mask, bias=bias), self.dropout_rate, keys[0])
-        h = self.mlp(self.pre_mlp_layer_norm(x), key=keys[1])
-        return x + dropout(h, self.dropout_rate, keys[2])
-
-
-class DecoderLayer(nnx.Module):
-    """Causal self-attention, cross-attention to the encoding, feed-forward."""
-
-    def __init__(self, config: T5Config, *, rngs: nnx.Rngs):
-        dtype = jnp.dtype(config.dtype)
-        sizes = (config.d_model, config.num_heads, config.head_dim)
-        epsilon = config.norm_epsilon
-        if config.layer_biases:
-            self.relpos_bias = make_bias(config, bidirectional=False, rngs=rngs)
-        self.pre_self_attention_layer_norm = RMSNorm(config.d_model, epsilon=epsilon, dtype=dtype)
-        self.self_attention = Attention(*sizes, dtype=dtype, rngs=rngs)
-        self.pre_cross_attention_layer_norm = RMSNorm(config.d_model, epsilon=epsilon, dtype=dtype)
-        self.encoder_decoder_attention = Attention(*sizes, dtype=dtype, rngs=rngs)
-        self.pre_mlp_layer_norm = RMSNorm(config.d_model, epsilon=epsilon, dtype=dtype)
-        self.mlp = make_mlp(config, rngs=rngs)
-        self.dropout_rate = config.dropout_rate
-
-    def __call__(
-        self,
-        x: Float[Array, "B T D"],
-        encoded: Float[Array, "B S D"],
-        *,
-        mask: Bool[Array, "B 1 T T"],
-        cross_mask: Bool[Array, "B 1 T S"],
-        bias: Float[Array, "1 N T T"],
-        key: Key[Array, ""] | None,
-    ) -> Float[Array, "B T D"]:
-        keys = split_key(key, 4)
-        h = self.pre_self_attention_layer_norm(x)
-        x = x + dropout(self.self_attention(h, h, mask=mask, bias=bias), self.dropout_rate, keys[0])
-        h = self.pre_cross_attention_layer_norm(x)
-        h = self.encoder_decoder_attention(h, encoded, mask=cross_mask)
-        x = x + dropout(h, self.dropout_rate, keys[1])
-        h = self.mlp(self.pre_mlp_layer_norm(x), key=keys[2])
-        return x + dropout(h, self.dropout_rate, keys[3])
-
-
-def make_mlp(config: T5Config, *, rngs: nnx.Rngs) -> GatedMlp:
-    """Make the feed-forward block of a layer."""
-    return GatedMlp(
-        config.d_model,
-        config.d_ff,
-        activations=config.activations,
-        dropout_rate=config.dropout_rate,
-        dtype=jnp.dtype(config.dtype),
-        rngs=rngs,
-    )
-
-
-def make_bias(config: T5Config, *, bidirectional: bool, rngs: nnx.Rngs) -> RelativeBias:
-    """Make the position bias of a stack, or of a layer that has one of its own."""
-    return RelativeBias(
-        config.num_heads,
-        bidirectional=bidirectional,
-        num_buckets=config.num_buckets,
-        max_distance=config.max_distance,
-        rngs=rngs,
-    )
-
-
 def position_biases(
     stack: "Encoder | Decoder", query_positions: Int[Array, " T"], key_positions: Int[Array, " S"]
 ) -> list[Float[Array, "1 N T S"]]:
@@ -159,13 +59,16 @@ def position_biases(
     return [layer.relpos_bias(query_positions, key_positions) for layer in stack.layers]
 
 
-def run_layer(layer: nnx.Module, *args: Array, remat: bool, **kwargs: Array | None) -> Array:
-    """Run a layer; with `remat`, the backward pass computes it again."""
-    if not remat:
-        return layer(*args, **kwargs)
+def run_layer(layer: nnx.Module, *args: Array, remat: str, **kwargs: Array | None) -> Array:
+    """Run a layer; the backward pass computes again what `remat` (see T5Config) does not keep."""
+    if remat == "none":
+        return constrain(layer(*args, **kwargs), "batch", None, None)
     graph, state = nnx.split(layer)
-    again = jax.checkpoint(lambda state, args, kwargs: nnx.merge(graph, state)(*args, **kwargs))
-    return again(state, args, kwargs)
+    again = jax.checkpoint(
+        lambda state, args, kwargs: nnx.merge(graph, state)(*args, **kwargs),
+        policy=REMAT_POLICIES[remat],
+    )
+    return constrain(again(state, args, kwargs), "batch", None, None)
 
 
 class Encoder(nnx.Module):
@@ -213,13 +116,7 @@ class Decoder(nnx.Module):
             config.d_model, epsilon=config.norm_epsilon, dtype=jnp.dtype(config.dtype)
         )
         if not config.tied_logits:
-            self.logits_dense = Linear(
-                config.d_model,
-                config.vocab_size,
-                init=nnx.initializers.variance_scaling(1.0, "fan_in", "truncated_normal"),
-                dtype=jnp.dtype(config.dtype),
-                rngs=rngs,
-            )
+            self.logits_dense = make_output(config, rngs=rngs)
         self.dropout_rate = config.dropout_rate
         self.remat = config.remat
 
@@ -303,7 +200,24 @@ class T5(nnx.Module):
         self.config = config
 
     def embed(self, tokens: Int[Array, "B L"]) -> Float[Array, "B L D"]:
-        return jnp.take(self.embedding[...], tokens, axis=0).astype(jnp.dtype(self.config.dtype))
+        """Embed ids of the vocabulary."""
+        x = jnp.take(self.embedding[...], tokens, axis=0)
+        return constrain(x.astype(jnp.dtype(self.config.dtype)), "batch", None, None)
+
+    def embed_inputs(self, tokens: Int[Array, "B L"]) -> Float[Array, "B L D"]:
+        """Embed what the encoder reads; ids behind the vocabulary are the soft prompt's.
+
+        The decoder has none, so that its first products need no gradient where all else is frozen.
+        """
+        if not hasattr(self, "soft_prompt"):  # see pe.models.adapters
+            return self.embed(tokens)
+        number = tokens - self.config.vocab_size
+        x = jnp.where(
+            (number >= 0)[..., None],
+            jnp.take(self.soft_prompt[...], number, axis=0, mode="clip"),
+            jnp.take(self.embedding[...], tokens, axis=0, mode="clip"),
+        )
+        return constrain(x.astype(jnp.dtype(self.config.dtype)), "batch", None, None)
 
     def encode(
         self,
@@ -313,7 +227,7 @@ class T5(nnx.Module):
         key: Key[Array, ""] | None = None,
     ) -> Float[Array, "B L D"]:
         """Encode token ids; positions of segment 0 are seen by none."""
-        return self.encoder(self.embed(inputs), segments, key=key)
+        return self.encoder(self.embed_inputs(inputs), segments, key=key)
 
     def __call__(
         self,
@@ -388,15 +302,11 @@ def with_output_table(graph: nnx.GraphDef, params: nnx.State) -> tuple[nnx.Graph
     model = nnx.merge(graph, params)
     if not model.config.tied_logits:
         return graph, params
-    config = dataclasses.replace(model.config, tied_logits=False)
-    untied, abstract = nnx.split(nnx.eval_shape(lambda: T5(config, rngs=nnx.Rngs(0))))
-    arrays = dict(nnx.to_flat_state(params))
-    table = jnp.asarray(model.embedding[...]).T.copy()
-    flat = {
-        path: arrays[path] if path in arrays else leaf.replace(table)
-        for path, leaf in nnx.to_flat_state(abstract)
-    }
-    return untied, nnx.from_flat_state(flat)
+    model.config = dataclasses.replace(model.config, tied_logits=False)
+    output = nnx.eval_shape(lambda: make_output(model.config, rngs=nnx.Rngs(0)))
+    output.kernel = nnx.Param(jnp.asarray(model.embedding[...]).T.copy())
+    model.decoder.logits_dense = output
+    return nnx.split(model)
 
 
 def count_params(config: T5Config) -> int:

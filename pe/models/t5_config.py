@@ -5,6 +5,7 @@ import dataclasses
 from pe.models.layers import ACTIVATIONS
 
 DTYPES = ("float32", "bfloat16")
+REMATS = ("none", "dots", "full")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -13,8 +14,8 @@ class T5Config:
 
     `tied_logits` takes the embedding table for the output too; `scaled_logits` multiplies what goes
     into the output by d_model^-0.5 (both: T5 1.0). `layer_biases` gives each layer a position bias
-    of its own (umT5). `remat` computes a layer's activations again in the backward pass instead of
-    keeping them.
+    of its own (umT5). `remat` says what of a layer is computed again in the backward pass instead
+    of being kept: "none", "dots" (all but its matrix products) or "full".
     """
 
     vocab_size: int = 4096
@@ -33,7 +34,7 @@ class T5Config:
     scaled_logits: bool = False
     layer_biases: bool = False
     dtype: str = "bfloat16"
-    remat: bool = False
+    remat: str = "none"
 
     def __post_init__(self) -> None:
         sizes = ("vocab_size", "d_model", "num_heads", "head_dim", "d_ff", "max_distance")
@@ -46,6 +47,8 @@ class T5Config:
             raise ValueError(f"T5Config.num_buckets: got {self.num_buckets}, expected even, >= 4")
         if self.dtype not in DTYPES:
             raise ValueError(f"T5Config.dtype: got {self.dtype!r}, expected one of {DTYPES}")
+        if self.remat not in REMATS:
+            raise ValueError(f"T5Config.remat: got {self.remat!r}, expected one of {REMATS}")
         unknown = [name for name in self.activations if name not in ACTIVATIONS]
         if unknown or len(self.activations) not in (1, 2):
             raise ValueError(

@@ -1,6 +1,7 @@
-"""Checkpoints of training by Orbax: the whole state and the data iterator's place, or nothing.
+"""Checkpoints of training by Orbax: the whole state and where the loop is, or nothing.
 
 A checkpoint is renamed into place when it is complete, so a kill at any moment leaves whole ones.
+Several hosts write one checkpoint together, each its part of the arrays, into a folder they share.
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-STATE, ITERATOR = "state", "iterator"
+STATE, PLACE = "state", "place"
 SHOWN_MISFITS = 5
 
 
@@ -20,31 +21,32 @@ class Checkpoints:
     def __init__(self, folder: Path, *, keep: int = 2):
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
         self.folder = folder.resolve()
-        handlers = {STATE: ocp.StandardCheckpointHandler(), ITERATOR: ocp.JsonCheckpointHandler()}
+        handlers = {STATE: ocp.StandardCheckpointHandler(), PLACE: ocp.JsonCheckpointHandler()}
         self._manager = ocp.CheckpointManager(self.folder, options=options, item_handlers=handlers)
 
     def latest_step(self) -> int | None:
         """Return the newest step that is whole, or None."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: Any, iterator_state: dict[str, Any]) -> None:
-        """Save in the background; the next save or `close` waits for it."""
-        args = {
-            STATE: ocp.args.StandardSave(state),
-            ITERATOR: ocp.args.JsonSave(iterator_state),
-        }
+    def save(self, step: int, state: Any, place: dict[str, Any]) -> None:
+        """Save in the background; the next save or `close` waits for it.
+
+        A step that is there already is left: it was saved by the run that is being repeated.
+        """
+        if step in self._manager.all_steps():
+            return
+        args = {STATE: ocp.args.StandardSave(state), PLACE: ocp.args.JsonSave(place)}
         self._manager.save(step, args=ocp.args.Composite(**args))
 
     def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        """Return (state, iterator state) of a step, shaped and placed like `like`.
+        """Return (state, place) of a step; `like` holds arrays or their shapes with shardings.
 
         Raises ValueError when the saved arrays do not fit, naming the checkpoint.
         """
         self._check_fits(step, like)
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        args = {STATE: ocp.args.StandardRestore(abstract), ITERATOR: ocp.args.JsonRestore()}
+        args = {STATE: ocp.args.StandardRestore(like), PLACE: ocp.args.JsonRestore()}
         restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-        return restored[STATE], restored[ITERATOR]
+        return restored[STATE], restored[PLACE]
 
     def _check_fits(self, step: int, like: Any) -> None:
         """Compare names, shapes and types before a read begins: Orbax leaves reads unfinished."""

@@ -13,8 +13,11 @@ SCHEDULES = ("constant", "rsqrt", "cosine")
 class OptimizerConfig:
     """Adafactor is T5's own choice: its rate is relative to the size of each matrix.
 
+    `parameter_scaling` off makes Adafactor's rate absolute, as prompt tuning has it
+    (arXiv:2104.08691); `decay_rate` is the exponent by which its second moments forget.
     `weight_decay` is scaled by the learning rate in adamw; adafactor takes it as it is, at every
-    step (as in optax and T5X).
+    step (as in optax and T5X). `ema_decay` above 0 keeps running means of the trained parameters,
+    which are then what is evaluated and served.
     """
 
     name: str = "adafactor"
@@ -26,6 +29,9 @@ class OptimizerConfig:
     clip_norm: float | None = 1.0
     beta1: float = 0.9
     beta2: float = 0.98
+    parameter_scaling: bool = True
+    decay_rate: float = 0.8
+    ema_decay: float = 0.0
 
     def __post_init__(self) -> None:
         if self.name not in OPTIMIZERS:
@@ -42,11 +48,15 @@ class OptimizerConfig:
             raise ValueError(
                 f"OptimizerConfig.warmup_steps: got {self.warmup_steps}, expected >= 0"
             )
-        for name in ("final_frac", "weight_decay", "beta1", "beta2"):
+        for name in ("final_frac", "weight_decay", "beta1", "beta2", "decay_rate"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(
                     f"OptimizerConfig.{name}: got {getattr(self, name)}, expected 0 to 1"
                 )
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(
+                f"OptimizerConfig.ema_decay: got {self.ema_decay}, expected 0 (off) to below 1"
+            )
         if self.clip_norm is not None and self.clip_norm <= 0.0:
             raise ValueError(
                 f"OptimizerConfig.clip_norm: got {self.clip_norm}, expected > 0 or None"
@@ -79,7 +89,12 @@ def make_optimizer(config: OptimizerConfig, *, num_steps: int) -> optax.Gradient
     """Make the optimiser of a config."""
     schedule = make_schedule(config, num_steps=num_steps)
     if config.name == "adafactor":
-        rule = optax.adafactor(schedule, weight_decay_rate=config.weight_decay or None)
+        rule = optax.adafactor(
+            schedule,
+            decay_rate=config.decay_rate,
+            multiply_by_parameter_scale=config.parameter_scaling,
+            weight_decay_rate=config.weight_decay or None,
+        )
     else:
         rule = optax.adamw(
             schedule, b1=config.beta1, b2=config.beta2, weight_decay=config.weight_decay

@@ -1,72 +1,69 @@
-"""`pe train`: a dataset and a config in, a run folder out; `load_run` is the way back.
+"""`pe train`: data and a config in, a run folder out; `load_run` is the way back.
 
-run/run.json          settings, key of the pairs, git revision, package versions
-run/config.gin        every setting, defaults included
-run/vocabulary.model  SentencePiece
-run/unigram.npy       how often each piece stands in the training targets (for pe score)
-run/data/train.arrow  the training pairs, memory-mapped
-run/checkpoints/  run/metrics.jsonl  run/tensorboard/
+The folder is what `prepare` lays out, and from the first step on
+
+run/checkpoints/  run/best/  run/metrics.jsonl  run/samples.jsonl  run/tensorboard/
 """
 
 import dataclasses
-import importlib.metadata
-import json
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import pyarrow as pa
 from flax import nnx
+from jax.experimental import multihost_utils
 
-from pe import shards
-from pe.axes import Int
-from pe.config import config_from_dict, config_to_dict, operative_config
-from pe.data.features import encode_target
-from pe.data.pipeline import ArrowSource, DataConfig, load_pairs, make_train_batches, write_arrow
-from pe.data.tokenizer import Vocabulary, VocabularyConfig, load_vocabulary, train_vocabulary
-from pe.models.t5 import T5, T5Config, count_params
-from pe.records import content_hash
-from pe.train.checkpoints import Checkpoints
-from pe.train.loop import Console, Evaluator, LoopConfig, train_loop
-from pe.train.loss import LossConfig
+from pe.config import config_from_dict
+from pe.data.pipeline import ArrowSource, make_train_batches
+from pe.data.sources import DataSpec
+from pe.data.tokenizer import Vocabulary, load_vocabulary
+from pe.models.partitioning import param_axes
+from pe.models.t5 import T5
+from pe.models.t5_flops import train_step_flops
+from pe.train.config import TrainConfig
+from pe.train.hardware import peak_flops
+from pe.train.loop import Console, Evaluator, TrainTask, train_loop
+from pe.train.mesh import Layout, make_mesh, place_rows, place_whole
 from pe.train.metrics import MetricWriter
-from pe.train.optimizer import OptimizerConfig, make_optimizer
-from pe.train.prefix_dropout import PrefixDropoutConfig
-from pe.train.seq2seq import SUM_NAMES, batch_to_device, make_seq2seq_loss
-from pe.train.step import init_state, make_train_step
+from pe.train.optimizer import make_optimizer, make_schedule
+from pe.train.prepare import PreparedRun, open_prepared, prepare_run
+from pe.train.seq2seq import METRIC_NAMES, make_seq2seq_loss, pick_arrays
+from pe.train.start import FirstParams, adopt_model, open_start
+from pe.train.stop import StopSignal
 from pe.weights.checkpoint import load_params
-from pe.weights.run_folder import RUN_FILE, VOCABULARY_FILE, open_run
+from pe.weights.formats import open_arrays
+from pe.weights.run_folder import VOCABULARY_FILE, open_run
 
-UNIGRAM_FILE = "unigram.npy"
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "sentencepiece", "numpy")
+SAMPLES_FILE = "samples.jsonl"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """All settings of a training run."""
+class EvalContext:
+    """What evaluators are made with: the settings, the network and where arrays go.
 
-    model: T5Config = dataclasses.field(default_factory=T5Config)
-    vocabulary: VocabularyConfig = dataclasses.field(default_factory=VocabularyConfig)
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
-    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
-    prefix_dropout: PrefixDropoutConfig = dataclasses.field(default_factory=PrefixDropoutConfig)
-    loop: LoopConfig = dataclasses.field(default_factory=LoopConfig)
+    `bind` makes the T5 of the parameters that the loop hands over; `place` puts an array that every
+    host has onto the mesh; what is compiled is to give `whole` arrays back.
+    """
 
-    def __post_init__(self) -> None:
-        if self.vocabulary.path is None and self.vocabulary.size > self.model.vocab_size:
-            raise ValueError(
-                f"VocabularyConfig.size ({self.vocabulary.size}) is larger than "
-                f"T5Config.vocab_size ({self.model.vocab_size}); expected at most as many"
-            )
+    config: TrainConfig
+    bind: Callable[[Any], T5]
+    vocabulary: Vocabulary
+    place: Callable[[np.ndarray], jax.Array]
+    whole: Any
+    out: Path
+
+
+MakeEvaluators = Callable[[EvalContext], Mapping[str, Evaluator]]
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainedModel:
-    """What a run folder gives for use: network, newest parameters, vocabulary."""
+    """What a run folder gives for use: network, parameters, vocabulary.
+
+    Adapters are part of the parameters; `prompt_ids` stand between prefix and query.
+    """
 
     name: str
     graph: nnx.GraphDef
@@ -74,117 +71,163 @@ class TrainedModel:
     vocabulary: Vocabulary
     config: TrainConfig
     step: int
+    prompt_ids: tuple[int, ...]
 
 
 def train(
-    data: Path,
+    data: Sequence[DataSpec],
     out: Path,
     config: TrainConfig,
     *,
-    make_evaluators: Callable[[nnx.GraphDef, Vocabulary], Mapping[str, Evaluator]],
+    init: str | None = None,
+    make_evaluators: MakeEvaluators,
     console: Console,
     say: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Train a model on a dataset; goes on from the newest checkpoint when `out` holds one.
+) -> str:
+    """Train a model on data; goes on from the newest checkpoint when `out` holds one.
 
-    Raises ValueError when `out` holds a run with other settings, or data and config do not fit.
+    `init` names the model to begin with. Returns why it ended: "done", "stopped" by SIGTERM, or
+    "early". Raises ValueError when `out` holds a run with other settings, or data, model and config
+    do not fit.
     """
-    source, vocabulary = prepare_run(data, out, config, say=say)
-    graph, params = make_model(config)
-    num_params = count_params(config.model)
-    say(f"{num_params:,} parameters, {len(source):,} pairs, {vocabulary.size:,} pieces")
-    loop = config.loop
-    optimizer = make_optimizer(config.optimizer, num_steps=loop.num_steps)
-    loss_fn = make_seq2seq_loss(
-        graph, loss=config.loss, prefix_dropout=config.prefix_dropout, num_steps=loop.num_steps
+    start = None if init is None else open_start(init)
+    if start is not None:
+        config = adopt_model(config, start)
+    layout = Layout(make_mesh(config.mesh), config.mesh.axis_rules)
+    check_rows(config, layout)
+    prepared = on_first_host(
+        lambda: prepare_run(data, out, config, start=start, say=say), lambda: open_prepared(out)
     )
-    checkpoints = Checkpoints(out / "checkpoints", keep=loop.keep_checkpoints)
-    latest = checkpoints.latest_step()
-    say("starting from scratch" if latest is None else f"going on from step {latest}")
-    train_loop(
-        init_state(params, optimizer, SUM_NAMES),
-        make_train_step(loss_fn, optimizer, seed=loop.seed),
-        iter(make_train_batches(source, vocabulary, config.data)),
-        config=loop,
-        checkpoints=checkpoints,
-        make_writer=lambda step: MetricWriter(out, start_step=step),
-        evaluators=make_evaluators(graph, vocabulary),
-        to_device=batch_to_device,
-        describe_batch=lambda batch: f"pairs {', '.join(batch_ids(source, batch))}",
-        console=console,
-    )
-
-
-def prepare_run(
-    data: Path, out: Path, config: TrainConfig, *, say: Callable[[str], None]
-) -> tuple[ArrowSource, Vocabulary]:
-    """Lay out a run folder, or check that the one that is there belongs to this config."""
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file; expected a folder, new or of an earlier run")
-    if (out / "stats.json").is_file():
-        raise ValueError(f"--out {out} is a dataset; choose a folder of its own for the run")
-    settings = operative_config(config)
-    pairs = load_pairs(data, split="train", half=config.data.half)
-    description = describe_run(data, pairs, config)
-    if (out / RUN_FILE).is_file():
-        old = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
-        # settings that came into being since that run started have their defaults there
-        lines = operative_config(config_from_dict(TrainConfig, old["config"])).splitlines()
-        differing = sorted(set(lines) ^ set(settings.splitlines()))
-        if differing:
-            raise ValueError(
-                f"{out} holds a run with other settings ({'; '.join(differing)}); "
-                "choose another --out, or give the same settings to go on"
-            )
-        if old["data_key"] != description["data_key"]:
-            raise ValueError(
-                f"{out} holds a run on other pairs (those of {old['data']}); "
-                "choose another --out, or give the same --data to go on"
-            )
-        return ArrowSource(out / "data" / "train.arrow"), load_vocabulary(out / VOCABULARY_FILE)
-    if config.vocabulary.path is not None:
-        vocabulary = load_vocabulary(config.vocabulary.path)
-    else:
-        say("training the vocabulary")
-        vocabulary = train_vocabulary(vocabulary_texts(pairs), config.vocabulary)
-    if vocabulary.size > config.model.vocab_size:
-        raise ValueError(
-            f"the vocabulary has {vocabulary.size} pieces, T5Config.vocab_size is "
-            f"{config.model.vocab_size}; expected at least as many"
+    first = FirstParams(config, prepared.vocabulary, start)
+    say(describe_first(first, prepared))
+    task = make_task(config, first, layout)
+    is_first = jax.process_index() == 0
+    with StopSignal() as stop:
+        _, ended = train_loop(
+            task,
+            make_batches(config, prepared),
+            out,
+            config=config.loop,
+            layout=layout,
+            make_writer=lambda step: MetricWriter(out, start_step=step) if is_first else None,
+            evaluators=make_evaluators(
+                EvalContext(
+                    config=config,
+                    bind=first.blueprint.bind,
+                    vocabulary=prepared.vocabulary,
+                    place=lambda array: place_eval_rows(array, layout),
+                    whole=layout.whole,
+                    out=out,
+                )
+            ),
+            place=lambda batch: place_rows(pick_arrays(batch), layout),
+            describe_batch=lambda batch: f"pairs {', '.join(batch_ids(prepared.source, batch))}",
+            console=console,
+            should_stop=stop.is_agreed,
+            say=say,
         )
-    (out / "data").mkdir(parents=True, exist_ok=True)
-    write_arrow(pairs, out / "data" / "train.arrow")
-    vocabulary.save(out / VOCABULARY_FILE)
-    np.save(out / UNIGRAM_FILE, count_pieces(pairs, vocabulary, config))
-    shards.write_text(out / "config.gin", settings)
-    shards.write_json(out / RUN_FILE, description)
-    return ArrowSource(out / "data" / "train.arrow"), vocabulary
+    return ended
 
 
-def vocabulary_texts(pairs: pa.Table) -> list[str]:
-    """Return what a vocabulary is trained on: every distinct prompt and query, in order."""
-    return list(dict.fromkeys([*pairs["prompt"].to_pylist(), *pairs["query"].to_pylist()]))
+def make_task(config: TrainConfig, first: FirstParams, layout: Layout) -> TrainTask:
+    """Make what the loop is handed of a T5 expander."""
+    loop, lengths = config.loop, config.data.lengths
+    tuned = "full" if not first.frozen else ("lora" if config.lora.rank else "inputs")
+    device = layout.mesh.devices.flat[0]
+    return TrainTask(
+        loss=make_seq2seq_loss(
+            first.blueprint.bind,
+            loss=config.loss,
+            prefix_dropout=config.prefix_dropout,
+            num_steps=loop.num_steps,
+        ),
+        metric_names=METRIC_NAMES,
+        shapes=first.shapes,
+        load=first.load,
+        axes=param_axes,
+        rules=config.trainable,
+        optimizer=make_optimizer(config.optimizer, num_steps=loop.num_steps),
+        schedule=make_schedule(config.optimizer, num_steps=loop.num_steps),
+        ema_decay=config.optimizer.ema_decay,
+        step_flops=train_step_flops(
+            config.model,
+            num_rows=config.data.batch_rows,
+            input_length=lengths.inputs,
+            target_length=lengths.targets,
+            trainable=tuned,
+            lora_rank=config.lora.rank,
+            lora_targets=config.lora.targets,
+        ).total,
+        peak_flops=peak_flops(device.device_kind, config.model.dtype),
+    )
 
 
-def count_pieces(
-    pairs: pa.Table, vocabulary: Vocabulary, config: TrainConfig
-) -> Int[np.ndarray, " V"]:
-    """Count the pieces of the training targets."""
-    counts = np.zeros(config.model.vocab_size, np.int64)
-    for prompt in pairs["prompt"].value_counts().to_pylist():  # a prompt stands once a query
-        ids = encode_target(prompt["values"], vocabulary, max_length=config.data.lengths.targets)
-        np.add.at(counts, ids, prompt["counts"])
-    return counts
+def make_batches(config: TrainConfig, prepared: PreparedRun) -> Any:
+    """Make this host's share of the batches."""
+    num_hosts, streams = jax.process_count(), config.data.num_streams
+    if streams % num_hosts:
+        raise ValueError(
+            f"DataConfig.num_streams: {streams} streams cannot be dealt to {num_hosts} hosts; "
+            f"expected a multiple of {num_hosts}"
+        )
+    share = streams // num_hosts
+    own = range(jax.process_index() * share, (jax.process_index() + 1) * share)
+    return make_train_batches(
+        prepared.source,
+        prepared.vocabulary,
+        config.data,
+        sizes=prepared.sizes,
+        rates=prepared.rates,
+        prompt_ids=config.prompt_ids,
+        vocab_size=config.model.vocab_size,
+        streams=tuple(own),
+    )
 
 
-def make_model(config: TrainConfig) -> tuple[nnx.GraphDef, nnx.State]:
-    """Make the network and its first parameters, compiled as one program."""
+def check_rows(config: TrainConfig, layout: Layout) -> None:
+    """Raise ValueError when the rows of a batch cannot be dealt to devices and microbatches."""
+    rows, parts = config.data.batch_rows, layout.num_row_shards * config.loop.num_microbatches
+    if rows % parts:
+        raise ValueError(
+            f"DataConfig.batch_rows: {rows} rows cannot be dealt to {layout.num_row_shards} "
+            f"devices and {config.loop.num_microbatches} microbatches; expected a multiple of "
+            f"{parts}"
+        )
 
-    def init() -> nnx.State:
-        return nnx.state(T5(config.model, rngs=nnx.Rngs(config.loop.seed)))
 
-    graph = nnx.graphdef(nnx.eval_shape(lambda: T5(config.model, rngs=nnx.Rngs(0))))
-    return graph, jax.jit(init)()
+def on_first_host(do: Callable[[], PreparedRun], then: Callable[[], PreparedRun]) -> PreparedRun:
+    """Do something on the first host, then something else on the others; errors reach all."""
+    if jax.process_count() == 1:
+        return do()
+    result, error = None, None
+    if jax.process_index() == 0:
+        try:
+            result = do()
+        except ValueError as caught:
+            error = caught
+    failed = multihost_utils.broadcast_one_to_all(np.array(error is not None))
+    if error is not None:
+        raise error
+    if failed:
+        raise ValueError("the first host could not prepare the run; its own message says why")
+    return result or then()
+
+
+def place_eval_rows(array: np.ndarray, layout: Layout) -> jax.Array:
+    """Deal the rows of an array to the devices, where there are enough, else give each all."""
+    is_dealt = len(array) % layout.num_row_shards == 0
+    return place_whole(array, layout.rows if is_dealt else layout.whole)
+
+
+def describe_first(first: FirstParams, prepared: PreparedRun) -> str:
+    """Say how large the model, its trained part and the data are."""
+    sizes = {name: int(np.prod(shape)) for name, shape in first.blueprint.shapes.items()}
+    total, trained = sum(sizes.values()), sum(sizes[name] for name in first.trained)
+    tuned = "" if trained == total else f", {trained:,} of them trained"
+    return (
+        f"{total:,} parameters{tuned}, {len(prepared.source):,} rows of data, "
+        f"{prepared.vocabulary.size:,} pieces"
+    )
 
 
 def batch_ids(source: ArrowSource, batch: dict[str, Any]) -> list[str]:
@@ -192,40 +235,19 @@ def batch_ids(source: ArrowSource, batch: dict[str, Any]) -> list[str]:
     return source.ids([int(row) - 1 for row in batch["rows"].reshape(-1) if row > 0])
 
 
-def describe_run(data: Path, pairs: pa.Table, config: TrainConfig) -> dict[str, Any]:
-    """Return what run.json holds."""
-    return {
-        "config": config_to_dict(config),
-        "data": str(data),
-        "data_key": content_hash(*pairs["id"].to_pylist()),
-        "git_revision": git_revision(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-    }
-
-
-def git_revision() -> str:
-    """Return the revision of the code, or "" outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-    except OSError:
-        return ""
-    return done.stdout.strip()
-
-
 def load_run(folder: Path) -> TrainedModel:
-    """Load the newest checkpoint of a run folder, without the optimizer's state.
+    """Load the best checkpoint of a run folder, or its newest, without the optimizer's state.
 
     Raises ValueError when the folder is no run, or training has not saved a checkpoint yet.
     """
-    checkpoint, description = open_run(folder)
-    graph, params = load_params(checkpoint)
-    step = checkpoint.source.rpartition("@")[2]
+    opened = open_run(folder, open_base=open_arrays)
+    graph, params = load_params(opened.checkpoint)
     return TrainedModel(
-        name=f"{folder.name}@{step}",
+        name=f"{folder.name}@{opened.step}",
         graph=graph,
         params=params,
         vocabulary=load_vocabulary(folder / VOCABULARY_FILE),
-        config=config_from_dict(TrainConfig, description["config"]),
-        step=int(step),
+        config=config_from_dict(TrainConfig, opened.description["config"]),
+        step=opened.step,
+        prompt_ids=tuple(opened.expander.get("prompt_ids", ())),
     )

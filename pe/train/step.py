@@ -1,7 +1,11 @@
-"""One optimiser step. Knows no model: it is handed a loss over a batch."""
+"""One optimiser step. Knows no model: it is handed a loss over a batch.
+
+Parameters are {name: array}; those that are trained are in the state, the frozen ones beside it, so
+that no gradient, moment or copy of a frozen one is ever made.
+"""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,70 +13,140 @@ import jax.numpy as jnp
 import optax
 
 from pe.axes import Array, Float, Int, Key
+from pe.models.partitioning import use_mesh
+from pe.train.mesh import Layout
 
-LossFn = Callable[[Any, Any, Int[Array, ""], Key[Array, ""]], "LossOutput"]
+Params = Mapping[str, Any]
+LossFn = Callable[[dict[str, Any], Any, Int[Array, ""], Key[Array, ""]], "LossOutput"]
+GRAD_NORM, COUNT = "grad_norm", "count"
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LossOutput:
-    """Sums over a batch; `loss_sum / count` is what is differentiated, `sums` is what is logged."""
+    """Sums over a batch; `loss_sum / count` is what is differentiated.
 
-    loss_sum: Float[Array, ""]
-    count: Float[Array, ""]
-    sums: dict[str, Float[Array, ""]]
+    `metrics` are what is logged: pairs of a sum and of what it is to be divided by, {name: (sum,
+    count)}. All are float32 []; JAX puts shapes in their places, so nothing here is typed.
+    """
+
+    loss_sum: Any
+    count: Any
+    metrics: Any
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """All that a checkpoint holds of training: `step` [], `sums` gathered since the last log line.
+    """All that a checkpoint holds of training.
 
-    Restoring and sharding put other things than arrays in its places, so nothing here is typed.
+    `step` [], `params` the trained ones, `ema` their running means ({} where none are kept), `sums`
+    of the metrics since the last log line. Restoring and sharding put other things than arrays in
+    its places, so nothing here is typed.
     """
 
     step: Any
     params: Any
     opt_state: Any
-    sums: dict[str, Any]
+    ema: Any
+    sums: Any
 
 
 def make_train_step(
-    loss_fn: LossFn, optimizer: optax.GradientTransformation, *, seed: int
-) -> Callable[[TrainState, Any], tuple[TrainState, Float[Array, ""]]]:
-    """Make the jitted step: (state, batch) -> (state, mean loss).
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    num_microbatches: int = 1,
+    ema_decay: float = 0.0,
+    layout: Layout | None = None,
+) -> Callable[[TrainState, Params, Any], tuple[TrainState, Float[Array, ""]]]:
+    """Make the step, not yet compiled: (state, frozen parameters, batch) -> (state, mean loss).
 
-    Its randomness is drawn from (seed, step), so that resuming is exact.
+    Its randomness is drawn from (seed, step), so that resuming is exact. With several microbatches
+    the batch's rows are dealt to them and their gradients summed, in float32, before the one
+    division by the count of all.
     """
 
-    def step(state: TrainState, batch: Any) -> tuple[TrainState, Array]:
+    def loss_and_grads(
+        params: Params, frozen: Params, batch: Any, step: Array, key: Array
+    ) -> tuple[dict[str, Any], LossOutput]:
+        def loss_sum(params: Params) -> tuple[Array, LossOutput]:
+            output = loss_fn({**frozen, **params}, batch, step, key)
+            return output.loss_sum, output
+
+        return jax.grad(loss_sum, has_aux=True)(params)
+
+    def accumulate(
+        params: Params, frozen: Params, batch: Any, step: Array, key: Array
+    ) -> tuple[dict[str, Any], LossOutput]:
+        # row r goes to microbatch r % num_microbatches, so that each has rows of all devices
+        parts = jax.tree.map(
+            lambda x: x.reshape(-1, num_microbatches, *x.shape[1:]).swapaxes(0, 1), batch
+        )
+
+        def add(total: Any, part: tuple[Any, Array]) -> tuple[Any, None]:
+            micro, number = part
+            grads = loss_and_grads(params, frozen, micro, step, jax.random.fold_in(key, number))
+            return jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, grads), None
+
+        first = jax.tree.map(lambda x: x[0], parts)
+        shapes = jax.eval_shape(loss_and_grads, params, frozen, first, step, key)
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, jnp.float32), shapes)
+        total, _ = jax.lax.scan(add, zeros, (parts, jnp.arange(num_microbatches)))
+        return total
+
+    def step(state: TrainState, frozen: Params, batch: Any) -> tuple[TrainState, Array]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-
-        def mean_loss(params: Any) -> tuple[Array, LossOutput]:
-            output = loss_fn(params, batch, state.step, key)
-            return output.loss_sum / output.count, output
-
-        grads, output = jax.grad(mean_loss, has_aux=True)(state.params)
+        run = loss_and_grads if num_microbatches == 1 else accumulate
+        grads, output = run(state.params, frozen, batch, state.step, key)
+        count = jnp.maximum(output.count, 1.0)
+        grads = jax.tree.map(lambda g, p: (g / count).astype(p.dtype), grads, dict(state.params))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        new = {**output.sums, "grad_norm": optax.tree.norm(grads), "num_steps": jnp.float32(1)}
-        sums = {name: state.sums[name] + value for name, value in new.items()}
         params = optax.apply_updates(state.params, updates)
-        loss = output.loss_sum / output.count
-        return TrainState(state.step + 1, params, opt_state, sums), loss
+        ema = {
+            name: ema_decay * mean + (1.0 - ema_decay) * params[name]
+            for name, mean in state.ema.items()
+        }
+        one = jnp.float32(1)
+        new = {
+            **output.metrics,
+            GRAD_NORM: (optax.tree.norm(grads), one),
+            COUNT: (output.count, one),
+        }
+        sums = {name: _add(state.sums[name], value) for name, value in new.items()}
+        return TrainState(state.step + 1, params, opt_state, ema, sums), output.loss_sum / count
 
-    return jax.jit(step, donate_argnums=0)
+    def on_mesh(state: TrainState, frozen: Params, batch: Any) -> tuple[TrainState, Array]:
+        if layout is None:
+            return step(state, frozen, batch)
+        with use_mesh(layout.mesh, layout.rules):
+            return step(state, frozen, batch)
+
+    return on_mesh
+
+
+def _add(total: tuple[Array, Array], more: tuple[Array, Array]) -> tuple[Array, Array]:
+    return total[0] + more[0], total[1] + more[1]
 
 
 def init_state(
-    params: Any, optimizer: optax.GradientTransformation, sum_names: tuple[str, ...]
+    params: Params,
+    optimizer: optax.GradientTransformation,
+    metric_names: tuple[str, ...],
+    *,
+    has_ema: bool = False,
 ) -> TrainState:
-    """Make the state before the first step."""
-    names = (*sum_names, "grad_norm", "num_steps")
+    """Make the state before the first step, of the parameters to be trained."""
+    names = (*metric_names, GRAD_NORM, COUNT)
     return TrainState(
         step=jnp.int32(0),
-        params=params,
+        params=dict(params),
         opt_state=optimizer.init(params),
-        sums={name: jnp.zeros(()) for name in names},  # each its own: buffers are donated
+        ema={name: jnp.array(p, jnp.float32, copy=True) for name, p in params.items()}
+        if has_ema
+        else {},
+        sums={name: (jnp.zeros(()), jnp.zeros(())) for name in names},  # buffers are donated
     )
 
 

@@ -104,10 +104,14 @@ def load_params(
     for path, leaf in nnx.to_flat_state(abstract):
         name = ".".join(map(str, path))
         array = checkpoint.arrays[name]
-        is_cast = dtype is not None and name.endswith(("kernel", "embedding"))
-        is_cast = is_cast and not name.endswith("rel_embedding")
+        is_cast = dtype is not None and is_cast_name(name)
         flat[path] = leaf.replace(jnp.array(array.read(), dtype=dtype if is_cast else array.dtype))
     return graph, nnx.from_flat_state(flat)
+
+
+def is_cast_name(name: str) -> bool:
+    """Tell whether an array is a matrix or table, which is cast to what a model computes in."""
+    return name.endswith(("kernel", "embedding")) and not name.endswith("rel_embedding")
 
 
 def params_to_arrays(params: nnx.State) -> dict[str, StoredArray]:

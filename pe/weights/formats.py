@@ -2,7 +2,7 @@
 
 | given                        | is                                                     |
 |------------------------------|--------------------------------------------------------|
-| a folder with run.json       | a run of `pe train`, its newest checkpoint             |
+| a folder with run.json       | a run of `pe train`: its best checkpoint, or its newest|
 | a folder with model.json     | a model folder of this project                         |
 | a folder with config.json    | Hugging Face's layout                                  |
 | checkpoint_STEP, or over it  | T5X, its own form or Orbax's; a soft prompt in it is baked in |
@@ -17,7 +17,7 @@ from typing import Any
 
 from pe.weights import hub
 from pe.weights.bake import bake_soft_prompt
-from pe.weights.checkpoint import Checkpoint
+from pe.weights.checkpoint import Checkpoint, StoredArray
 from pe.weights.hf import open_hf
 from pe.weights.pe_folder import MODEL_FILE, open_pe, read_description
 from pe.weights.run_folder import RUN_FILE, open_run
@@ -51,17 +51,21 @@ def open_model(source: str, *, vocabulary: Path | None = None) -> OpenedModel:
     return opened
 
 
+def open_arrays(source: str) -> Mapping[str, StoredArray]:
+    """Open a model's arrays alone, by name; what a tuned run takes its frozen ones from."""
+    return open_model(source).checkpoint.arrays
+
+
 def _open(source: str) -> OpenedModel:
     folder = Path(source).expanduser()
     if not source or not folder.exists():
         return _open_hf(hub.find_files(source), source, name=source)
     name = folder.resolve().name
     if (folder / RUN_FILE).is_file():
-        checkpoint, description = open_run(folder)
-        lengths = description["config"]["data"]["lengths"]
-        step = checkpoint.source.rpartition("@")[2]
-        expander = {"max_input_tokens": lengths["inputs"]}
-        return OpenedModel(name=f"{name}@{step}", checkpoint=checkpoint, expander=expander)
+        run = open_run(folder, open_base=open_arrays)
+        return OpenedModel(
+            name=f"{name}@{run.step}", checkpoint=run.checkpoint, expander=run.expander
+        )
     if (folder / MODEL_FILE).is_file():
         checkpoint, expander = open_pe(folder)
         name = read_description(folder).get("name") or name

@@ -1,29 +1,89 @@
 """The folders that `pe train` writes, as weights: the arrays without the optimizer's state.
 
 run/run.json          the settings; the model's are under config.model
+run/init.json         what training began with, and a digest of each of its arrays that rest
 run/vocabulary.model  SentencePiece
-run/checkpoints/STEP/state/  Orbax, the parameters under `params`
+run/checkpoints/STEP/state/  Orbax: what is trained under `params`, its running means under `ema`
+run/best/STEP/state/  the best of them by the run's own metric, where one was asked for
+
+A tuned run holds what was tuned alone; the rest is read from where training began and must still be
+the same arrays. LoRA's matrices are merged and a soft prompt is baked in when a run is opened.
 """
 
+import dataclasses
+import hashlib
 import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pe.config import config_from_dict
-from pe.models.t5 import T5Config
-from pe.weights.checkpoint import Checkpoint
+from pe.models.adapters import SOFT_PROMPT, LoraConfig, merge_lora
+from pe.models.t5_config import T5Config
+from pe.weights.bake import bake_soft_prompt
+from pe.weights.checkpoint import Checkpoint, StoredArray, list_names
 from pe.weights.orbax_folder import open_orbax
 
-RUN_FILE, VOCABULARY_FILE = "run.json", "vocabulary.model"
-PARAMS, VALUE = "params.", ".value"  # Flax keeps an array as the `value` of its variable
+RUN_FILE, INIT_FILE, VOCABULARY_FILE = "run.json", "init.json", "vocabulary.model"
+LATEST, BEST = "checkpoints", "best"
+PARAMS, EMA = "params.", "ema."
+LORA_A, LORA_B = ".lora_a", ".lora_b"
+
+OpenBase = Callable[[str], Mapping[str, StoredArray]]
 
 
-def open_run(folder: Path, *, step: int | None = None) -> tuple[Checkpoint, dict[str, Any]]:
-    """Open a checkpoint of a run, the newest by default; return it and what run.json holds.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunParts:
+    """A checkpoint of a run: `arrays` are the model's own and its adapters', apart."""
 
-    Raises ValueError when the folder is no run, has no checkpoint yet or not the one asked for, or
-    its checkpoint is not whole.
+    source: str
+    step: int
+    config: T5Config
+    lora: LoraConfig
+    arrays: Mapping[str, StoredArray]
+    base_source: str | None  # of the arrays that were frozen
+    vocabulary: Path | None
+    description: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OpenedRun:
+    """A checkpoint of a run as one model, and how its expander is fed."""
+
+    checkpoint: Checkpoint
+    expander: Mapping[str, Any]
+    step: int
+    description: Mapping[str, Any]
+
+
+def open_run(folder: Path, *, open_base: OpenBase, step: int | None = None) -> OpenedRun:
+    """Open a checkpoint of a run: by default the best, where one is kept, else the newest.
+
+    `open_base` opens the model that a tuned run was tuned on. Raises ValueError when the folder is
+    no run, has no checkpoint yet or not the one asked for, its checkpoint is not whole, or the
+    model it was tuned on is gone or another one by now.
     """
+    parts = read_run(folder, open_base=open_base, step=step)
+    arrays = merge_adapters(parts.arrays, parts.lora)
+    expander: dict[str, Any] = {
+        "max_input_tokens": parts.description["config"]["data"]["lengths"]["inputs"]
+    }
+    prompt = arrays.pop(SOFT_PROMPT, None)
+    checkpoint = Checkpoint(
+        source=parts.source, config=parts.config, arrays=arrays, vocabulary=parts.vocabulary
+    )
+    if prompt is not None:
+        checkpoint, baked = bake_soft_prompt(checkpoint, prompt.read())
+        expander |= {"prompt_ids": list(baked.ids), "prefix_first": True}
+    return OpenedRun(
+        checkpoint=checkpoint, expander=expander, step=parts.step, description=parts.description
+    )
+
+
+def read_run(folder: Path, *, open_base: OpenBase, step: int | None = None) -> RunParts:
+    """Read what a checkpoint of a run is made of; see `open_run`."""
     path = folder / RUN_FILE
     if not path.is_file():
         raise ValueError(
@@ -31,30 +91,118 @@ def open_run(folder: Path, *, step: int | None = None) -> tuple[Checkpoint, dict
         )
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-        config = config_from_dict(T5Config, description["config"]["model"])
+        settings = description["config"]
+        config = config_from_dict(T5Config, settings["model"])
+        lora = config_from_dict(LoraConfig, settings["lora"])
+        has_ema = settings["optimizer"]["ema_decay"] > 0.0
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} was not written by this version of pe train: {error}") from error
-    steps = list_steps(folder / "checkpoints")
+    place, step = find_step(folder, step)
+    under = EMA if has_ema and place.parent.name == LATEST else PARAMS
+    trained = {
+        name.removeprefix(under): array
+        for name, array in open_orbax(place / "state", under=under).items()
+    }
+    base_source, frozen = read_frozen(folder, open_base=open_base)
+    vocabulary = folder / VOCABULARY_FILE
+    return RunParts(
+        source=f"{folder}@{step}",
+        step=step,
+        config=config,
+        lora=lora,
+        arrays={**frozen, **trained},
+        base_source=base_source if frozen else None,
+        vocabulary=vocabulary if vocabulary.is_file() else None,
+        description=description,
+    )
+
+
+def find_step(folder: Path, step: int | None) -> tuple[Path, int]:
+    """Find a checkpoint's folder and its step. Raises ValueError when there is none."""
+    steps, best = list_steps(folder / LATEST), list_steps(folder / BEST)
+    if step is None and best:
+        return folder / BEST / str(best[-1]), best[-1]
     if not steps:
         raise ValueError(f"{folder} holds no checkpoint yet; let pe train reach its first save")
     if step is None:
         step = steps[-1]
     if step not in steps:
         raise ValueError(f"{folder} holds no checkpoint of step {step}; it has those of {steps}")
-    arrays = open_orbax(folder / "checkpoints" / str(step) / "state", under=PARAMS)
-    vocabulary = folder / VOCABULARY_FILE
-    checkpoint = Checkpoint(
-        source=f"{folder}@{step}",
-        config=config,
-        arrays={
-            name.removeprefix(PARAMS).removesuffix(VALUE): array for name, array in arrays.items()
-        },
-        vocabulary=vocabulary if vocabulary.is_file() else None,
-    )
-    return checkpoint, description
+    return folder / LATEST / str(step), step
 
 
 def list_steps(folder: Path) -> list[int]:
     """List the steps that were saved whole, oldest first: Orbax names a step when it is whole."""
     paths = folder.iterdir() if folder.is_dir() else ()
     return sorted(int(path.name) for path in paths if path.is_dir() and path.name.isdigit())
+
+
+def describe_start(source: str, arrays: Mapping[str, StoredArray], frozen: Iterable[str]) -> Any:
+    """Return what init.json holds: the source and a digest of every array that rests."""
+    return {"source": source, "arrays": {n: digest(arrays[n].read()) for n in frozen}}
+
+
+def read_frozen(folder: Path, *, open_base: OpenBase) -> tuple[str | None, dict[str, StoredArray]]:
+    """Return where training began and the arrays that rested, each checked when it is read."""
+    path = folder / INIT_FILE
+    if not path.is_file():
+        return None, {}
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    source, digests = stored["source"], stored["arrays"]
+    if not digests:
+        return source, {}
+    try:
+        arrays = open_base(source)
+    except ValueError as error:
+        raise ValueError(
+            f"{folder} was tuned on {source}, which cannot be opened any more: {error}"
+        ) from error
+    if missing := [name for name in digests if name not in arrays]:
+        raise ValueError(
+            f"{folder} was tuned on {source}, which holds another model by now: "
+            f"{list_names(missing)} missing"
+        )
+    return source, {
+        name: _checked(arrays[name], name, digest, f"{folder} was tuned on {source}")
+        for name, digest in digests.items()
+    }
+
+
+def digest(array: np.ndarray) -> str:
+    """Return a digest of an array's type, shape and bytes."""
+    state = hashlib.blake2b(f"{array.dtype} {array.shape}".encode(), digest_size=16)
+    state.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return state.hexdigest()
+
+
+def _checked(array: StoredArray, name: str, expected: str, told: str) -> StoredArray:
+    def read() -> np.ndarray:
+        values = array.read()
+        if digest(values) != expected:
+            raise ValueError(
+                f"{told}, which holds another {name} by now; expected the model as it was: put it "
+                "back, or tune again"
+            )
+        return values
+
+    return StoredArray(shape=array.shape, dtype=array.dtype, read=read)
+
+
+def merge_adapters(arrays: Mapping[str, StoredArray], lora: LoraConfig) -> dict[str, StoredArray]:
+    """Add LoRA's updates to their matrices; a soft prompt is left beside them."""
+    merged = {name: array for name, array in arrays.items() if ".lora_" not in name}
+    for name, a in arrays.items():
+        if name.endswith(LORA_A):
+            stem = name.removesuffix(LORA_A)
+            merged[f"{stem}.kernel"] = _merged(
+                arrays[f"{stem}.kernel"], a, arrays[stem + LORA_B], lora.scale
+            )
+    return merged
+
+
+def _merged(kernel: StoredArray, a: StoredArray, b: StoredArray, scale: float) -> StoredArray:
+    return StoredArray(
+        shape=kernel.shape,
+        dtype=kernel.dtype,
+        read=lambda: merge_lora(kernel.read(), a.read(), b.read(), scale),
+    )

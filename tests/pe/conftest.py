@@ -17,14 +17,15 @@ from flax import nnx
 from pe import shards
 from pe.data.features import LengthConfig
 from pe.data.pipeline import ArrowSource, DataConfig, load_pairs, write_arrow
+from pe.data.sources import DataSpec
 from pe.data.tokenizer import VocabularyConfig, train_vocabulary
 from pe.models.t5 import T5, T5Config
 from pe.records import Pair, arrow_schema
-from pe.train import run
-from pe.train.loop import LoopConfig
+from pe.train import loop, run
+from pe.train.config import TrainConfig
+from pe.train.loop import LoopConfig, Trainer
 from pe.train.optimizer import OptimizerConfig
 from pe.train.prefix_dropout import PrefixDropoutConfig
-from pe.train.run import TrainConfig
 
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
@@ -118,26 +119,38 @@ def tiny_config():
 
 
 @pytest.fixture(scope="session")
-def jitted_steps():
-    """The train steps that runs of this session have made, in order."""
+def trainers():
+    """The trainers, with their compiled steps, that runs of this session have made, in order."""
     return []
 
 
 @pytest.fixture(scope="session")
-def start_run(dataset, jitted_steps):
+def start_run(dataset, trainers):
     """Train into a folder, quietly; `console` may interrupt it."""
 
-    def start(out: Path, config: TrainConfig, *, console=lambda step, metrics: None, data=dataset):
-        make_train_step = run.make_train_step
+    class Remembered(Trainer):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            trainers.append(self)
 
-        def remember(*args, **kwargs):
-            jitted_steps.append(make_train_step(*args, **kwargs))
-            return jitted_steps[-1]
-
+    def start(
+        out: Path,
+        config: TrainConfig,
+        *,
+        console=lambda step, metrics: None,
+        data=None,
+        init=None,
+        make_evaluators=lambda context: {},
+    ):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(run, "make_train_step", remember)
-            run.train(
-                data, out, config, make_evaluators=lambda graph, vocabulary: {}, console=console
+            patch.setattr(loop, "Trainer", Remembered)
+            return run.train(
+                data or [DataSpec(str(dataset))],
+                out,
+                config,
+                init=init,
+                make_evaluators=make_evaluators,
+                console=console,
             )
 
     return start

@@ -42,6 +42,38 @@ def test_a_pair_becomes_the_docstrings_row(words):
     assert {array.dtype for array in features.values()} == {np.dtype(np.int32)}
 
 
+def test_a_soft_prompt_stands_between_prefix_and_query_as_in_the_docstrings_row(words):
+    pair = {"query": "undying love", "prefix": "ABST", "prompt": "a red heart"}
+    features = encode_pair(pair, words, LengthConfig(inputs=16, targets=8), prompt_ids=(50, 51))
+    plain = encode_pair(pair, words, LengthConfig(inputs=16, targets=8))
+    abst, undying, love, end = plain["inputs"].tolist()
+    assert features["inputs"].tolist() == [abst, 50, 51, undying, love, end]
+    assert features["inputs_prefix"].tolist() == [1, 0, 0, 0, 0, 0]
+    assert features["targets"].tolist() == plain["targets"].tolist()
+    assert {array.dtype for array in features.values()} == {np.dtype(np.int32)}
+
+
+def test_a_soft_prompt_without_a_prefix_or_query_comes_first(words):
+    ids, num_prefix = encode_input("love", "", words, max_length=16, prompt_ids=range(50, 53))
+    assert (ids[:3].tolist(), num_prefix) == ([50, 51, 52], 0)
+    assert pieces(ids[3:], words) == ["love", "</s>"]
+    ids, num_prefix = encode_input("", "ABST", words, max_length=16, prompt_ids=[50])
+    assert (ids[1:].tolist(), num_prefix) == ([50, EOS_ID], 1)
+
+
+def test_beside_a_soft_prompt_the_query_alone_is_cut(words):
+    ids, _ = encode_input("love " * 20, "ABST", words, max_length=13, prompt_ids=(50, 51, 52))
+    assert len(ids) == 13
+    assert pieces(ids[:1], words) == ["ABST"]
+    assert ids[1:4].tolist() == [50, 51, 52]
+    assert pieces(ids[4:], words) == ["love"] * 8 + ["</s>"]
+
+
+def test_a_soft_prompt_that_leaves_too_little_for_the_query_is_refused(words):
+    with pytest.raises(ValueError, match=r"leaves 7 for the query.*LengthConfig\.inputs to 13 or"):
+        encode_input("love", "ABST", words, max_length=12, prompt_ids=(50, 51, 52))
+
+
 def test_without_a_prefix_no_token_is_marked(words):
     pair = {"query": "undying love", "prefix": "", "prompt": "a red heart"}
     features = encode_pair(pair, words, LengthConfig(inputs=8, targets=8))

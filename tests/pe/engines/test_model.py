@@ -155,5 +155,6 @@ def test_ids_of_a_soft_prompt_that_the_model_lacks_are_refused(run_folder, promp
 def test_settings_go_through_json_and_back():
     settings = ExpanderSettings(max_input_tokens=9, template="x {query}", prompt_ids=(1, 2))
     stored = {"max_input_tokens": 9, "template": "x {query}", "prompt_ids": [1, 2]}
+    stored["prefix_first"] = False
     assert settings.to_dict() == stored
     assert make_settings(stored, source="run") == settings

@@ -6,18 +6,16 @@ import numpy as np
 import pytest
 
 from pe.data.features import LengthConfig
-from pe.data.pipeline import load_pairs
 from pe.eval import likelihood
 from pe.eval.likelihood import (
     RowScores,
+    Scorer,
     empty_queries,
-    make_validation,
     rows_by,
     score_model,
-    score_pairs,
     score_unigram,
 )
-from pe.train.seq2seq import make_row_scorer
+from pe.train.seq2seq import bind_state, make_row_scorer
 
 PAIRS = [
     {"query": "red fox", "prefix": "ABST", "prompt": "a red fox in snow, watercolor"},
@@ -28,13 +26,12 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def scorer(trained):
-    score = make_row_scorer(trained.graph)
-
-    def scorer(pairs, **options):
-        lengths = trained.config.data.lengths
-        return score_pairs(score, trained.params, pairs, trained.vocabulary, lengths, **options)
-
-    return scorer
+    return Scorer(
+        score=make_row_scorer(bind_state(trained.graph)),
+        params=trained.params,
+        vocabulary=trained.vocabulary,
+        lengths=trained.config.data.lengths,
+    ).score_pairs
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +128,12 @@ def test_rows_are_grouped_by_a_field_in_its_order():
 
 def test_a_model_is_scored_by_its_arms_and_its_unigram(trained, run_folder, together, scorer):
     scores = score_model(trained, PAIRS, run=run_folder)
-    assert sorted(scores) == ["blanked", "empty", "query", "unigram"]
+    assert sorted(scores) == ["blanked", "empty", "no_prefix", "query", "unigram"]
     expected = {
         "query": together,
         "blanked": scorer(PAIRS, is_blanked=True),
         "empty": scorer(empty_queries(PAIRS)),
+        "no_prefix": scorer([{**pair, "prefix": ""} for pair in PAIRS]),
     }
     for arm, arm_scores in expected.items():
         np.testing.assert_allclose(scores[arm].nats, arm_scores.nats, rtol=1e-6)
@@ -143,20 +141,3 @@ def test_a_model_is_scored_by_its_arms_and_its_unigram(trained, run_folder, toge
     counts = np.load(run_folder / "unigram.npy")
     unigram = score_unigram(counts, PAIRS, trained.vocabulary, trained.config.data.lengths)
     np.testing.assert_array_equal(scores["unigram"].nats, unigram.nats)
-
-
-def test_validation_scores_evenly_spaced_pairs_of_its_split(dataset, tiny_config, trained, scorer):
-    evaluate = make_validation(dataset, tiny_config)(trained.graph, trained.vocabulary)
-    metrics = evaluate["validation"](trained.params)
-    held_out = load_pairs(dataset, split="validation").to_pylist()
-    assert {pair["query"] for pair in held_out} == {"white horse"}
-    pairs = [held_out[i] for i in (0, 1, 3, 5)]  # 4 wanted of 7
-    arms = {
-        "query": scorer(pairs),
-        "blanked": scorer(pairs, is_blanked=True),
-        "empty": scorer(empty_queries(pairs)),
-        "no_prefix": scorer([{**pair, "prefix": ""} for pair in pairs]),
-    }
-    assert metrics == {
-        f"nats_per_token_{arm}": pytest.approx(scores.per_token()) for arm, scores in arms.items()
-    }

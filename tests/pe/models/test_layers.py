@@ -23,7 +23,7 @@ FLOAT32 = jnp.dtype("float32")
 
 @pytest.fixture(scope="module")
 def attention():
-    return Attention(4, 2, 3, dtype=FLOAT32, rngs=nnx.Rngs(0))
+    return Attention(4, 2, 3, dropout_rate=0.0, dtype=FLOAT32, rngs=nnx.Rngs(0))
 
 
 @pytest.fixture(scope="module")

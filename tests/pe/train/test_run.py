@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 
 from pe.data.features import encode_target
-from pe.train import run
+from pe.data.sources import DataSpec
+from pe.data.tokenizer import load_vocabulary
+from pe.models.blueprint import flatten_params
+from pe.train import loop, run
 from pe.train.checkpoints import Checkpoints
+from pe.train.config import TrainConfig
+from pe.train.loop import Trainer
+from pe.train.mesh import Layout, make_mesh
 from pe.train.metrics import read_metrics
-from pe.train.optimizer import OptimizerConfig, make_optimizer
-from pe.train.run import TrainConfig, batch_ids, load_run, prepare_run
-from pe.train.seq2seq import SUM_NAMES
-from pe.train.step import init_state
+from pe.train.optimizer import OptimizerConfig
+from pe.train.prepare import prepare_run
+from pe.train.run import batch_ids, load_run, make_task
+from pe.train.start import FirstParams
 
 
 def silence(_):
@@ -24,12 +30,16 @@ def silence(_):
 
 def restore_state(folder, config, step):
     """The whole state of a checkpoint, optimiser included, with the data's place."""
-    _, params = run.make_model(config)
-    optimizer = make_optimizer(config.optimizer, num_steps=config.loop.num_steps)
+    layout = Layout(make_mesh(config.mesh), config.mesh.axis_rules)
+    trainer = Trainer(make_task(config, first_params(config, folder), layout), config.loop, layout)
     checkpoints = Checkpoints(folder / "checkpoints")
-    restored = checkpoints.restore(step, init_state(params, optimizer, SUM_NAMES))
+    restored = trainer.restore(checkpoints, step)
     checkpoints.close()
     return restored
+
+
+def first_params(config, folder):
+    return FirstParams(config, load_vocabulary(folder / "vocabulary.model"), None)
 
 
 @pytest.fixture(scope="module")
@@ -85,32 +95,37 @@ def test_dropout_rate_rises_as_the_settings_say(run_folder):
     np.testing.assert_allclose(rates, [0.4, 0.52, 0.64, 0.76, 0.88, 1.0], rtol=1e-6)
 
 
-def test_a_run_compiles_its_step_once(run_folder, jitted_steps):
-    assert jitted_steps[0]._cache_size() == 1
+def test_a_run_compiles_its_step_once(run_folder, trainers):
+    assert trainers[0].step._cache_size() == 1
 
 
-def test_a_resumed_run_compiles_its_step_once(resumed_folder, jitted_steps):
-    assert jitted_steps[-1]._cache_size() == 1
+def test_a_resumed_run_compiles_its_step_once(resumed_folder, trainers):
+    assert trainers[-1].step._cache_size() == 1
 
 
 def test_training_lowers_the_loss_and_moves_every_parameter(run_folder, trained, tiny_config):
     rows = read_metrics(run_folder / "metrics.jsonl")
     assert rows[-1]["nll"] < rows[0]["nll"]
-    _, start = run.make_model(tiny_config)
-    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), start, trained.params)
-    assert all(jax.tree.leaves(moved))
+    first = first_params(tiny_config, run_folder)
+    start = first.load(first.trained, dict.fromkeys(first.trained))
+    moved = {
+        name: bool(np.any(start[name] != array))
+        for name, array in flatten_params(trained.params).items()
+    }
+    assert sorted(moved) == sorted(start)
+    assert all(moved.values())
 
 
 def test_a_loaded_run_is_what_the_last_checkpoint_holds(run_folder, trained, tiny_config):
     assert (trained.name, trained.step, trained.config) == ("tiny@6", 6, tiny_config)
     state, _ = restore_state(run_folder, tiny_config, 6)
-    jax.tree.map(np.testing.assert_array_equal, trained.params, state.params)
+    jax.tree.map(np.testing.assert_array_equal, flatten_params(trained.params), state.params)
     assert trained.vocabulary.model_bytes == (run_folder / "vocabulary.model").read_bytes()
 
 
 def test_the_run_folder_says_how_it_was_made(run_folder, dataset):
     described = json.loads((run_folder / "run.json").read_text())
-    assert described["data"] == str(dataset)
+    assert described["data"] == [{"path": str(dataset), "rate": 1.0, "num_rows": 42}]
     assert described["versions"]["jax"] == jax.__version__
     assert re.fullmatch(r"[0-9a-f]{40}|", described["git_revision"])
     assert described["config"]["model"]["d_model"] == 16
@@ -132,23 +147,23 @@ def test_a_folder_of_other_settings_is_refused_and_left_alone(run_folder, tiny_c
     other = dataclasses.replace(tiny_config, optimizer=OptimizerConfig(learning_rate=0.5))
     before = {path: path.read_bytes() for path in run_folder.iterdir() if path.is_file()}
     with pytest.raises(ValueError, match=r"holds a run with other settings .*choose another --out"):
-        prepare_run(dataset, run_folder, other, say=silence)
+        prepare_run([DataSpec(str(dataset))], run_folder, other, start=None, say=silence)
     assert {path: path.read_bytes() for path in run_folder.iterdir() if path.is_file()} == before
 
 
 def test_a_loss_that_is_no_number_names_the_pairs_of_its_batch(
     tmp_path, tiny_config, dataset, train_pairs, monkeypatch
 ):
-    def make_broken_step(loss_fn, optimizer, *, seed):
-        return lambda state, batch: (state, jax.numpy.float32(jax.numpy.nan))
+    def make_broken_step(*args, **kwargs):
+        return lambda state, frozen, batch: (state, jax.numpy.float32(jax.numpy.nan))
 
-    monkeypatch.setattr(run, "make_train_step", make_broken_step)
+    monkeypatch.setattr(loop, "make_train_step", make_broken_step)
     with pytest.raises(FloatingPointError, match="loss is nan at step 1, of pairs ") as error:
         run.train(
-            dataset,
+            [DataSpec(str(dataset))],
             tmp_path / "run",
             tiny_config,
-            make_evaluators=lambda graph, vocabulary: {},
+            make_evaluators=lambda context: {},
             console=lambda step, metrics: None,
         )
     named = re.findall(r"\b[0-9a-f]{20}\b", str(error.value))
@@ -180,7 +195,7 @@ def test_a_vocabulary_larger_than_the_model_is_refused(tmp_path, tiny_config, da
     given = dataclasses.replace(tiny_config.vocabulary, path=str(path))
     config = dataclasses.replace(tiny_config, model=small, vocabulary=given)
     with pytest.raises(ValueError, match=r"has 3\d\d pieces, T5Config\.vocab_size is 100|has 400"):
-        prepare_run(dataset, tmp_path / "run", config, say=silence)
+        prepare_run([DataSpec(str(dataset))], tmp_path / "run", config, start=None, say=silence)
     assert not (tmp_path / "run").exists()
 
 
@@ -189,11 +204,13 @@ def test_a_given_vocabulary_is_taken_as_it_is(tmp_path, tiny_config, dataset, vo
     vocabulary.save(path)
     given = dataclasses.replace(tiny_config.vocabulary, path=str(path))
     config = dataclasses.replace(tiny_config, vocabulary=given)
-    source, loaded = prepare_run(dataset, tmp_path / "run", config, say=silence)
-    assert loaded.model_bytes == vocabulary.model_bytes
-    assert len(source) == 42
-    again, _ = prepare_run(dataset, tmp_path / "run", config, say=silence)
-    assert len(again) == 42
+    prepared = prepare_run(
+        [DataSpec(str(dataset))], tmp_path / "run", config, start=None, say=silence
+    )
+    assert prepared.vocabulary.model_bytes == vocabulary.model_bytes
+    assert len(prepared.source) == 42
+    again = prepare_run([DataSpec(str(dataset))], tmp_path / "run", config, start=None, say=silence)
+    assert len(again.source) == 42
 
 
 def test_rows_of_a_batch_are_told_as_pair_ids(source):

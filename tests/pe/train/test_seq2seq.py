@@ -9,10 +9,11 @@ from pe.models.t5 import T5Config
 from pe.train.loss import LossConfig
 from pe.train.prefix_dropout import PrefixDropoutConfig
 from pe.train.seq2seq import (
-    SUM_NAMES,
-    batch_to_device,
+    METRIC_NAMES,
+    bind_state,
     make_row_scorer,
     make_seq2seq_loss,
+    pick_arrays,
     shift_right,
 )
 
@@ -50,7 +51,7 @@ def t5(make_t5):
 def loss_fn(t5):
     return jax.jit(
         make_seq2seq_loss(
-            t5[0],
+            bind_state(t5[0]),
             loss=LossConfig(z_loss=0.01),
             prefix_dropout=PrefixDropoutConfig(start_rate=0.0, end_rate=1.0),
             num_steps=5,
@@ -60,7 +61,7 @@ def loss_fn(t5):
 
 @pytest.fixture(scope="module")
 def scorer(t5):
-    return make_row_scorer(t5[0])
+    return make_row_scorer(bind_state(t5[0]))
 
 
 def test_targets_move_one_to_the_right_in_every_segment():
@@ -73,22 +74,35 @@ def test_the_last_target_of_a_full_row_does_not_come_in_front():
     assert shift_right(targets, positions).tolist() == [[0, 5, 6]]
 
 
-def test_sums_count_tokens_and_positions(t5, loss_fn):
-    output = loss_fn(t5[1], batch_to_device(make_batch()), jnp.int32(2), jax.random.key(0))
-    assert tuple(sorted(output.sums)) == tuple(sorted(SUM_NAMES))
-    assert float(output.count) == float(output.sums["num_tokens"]) == 8
-    assert float(output.sums["num_positions"]) == 10
-    assert float(output.sums["prefix_dropout_rate"]) == pytest.approx(0.5 * 8)
-    total = float(output.sums["nll"] + output.sums["z_loss"])
-    assert float(output.loss_sum) == pytest.approx(total)
-    assert float(output.sums["z_loss"]) > 0
+def test_metrics_count_tokens_positions_and_prefixes(t5, loss_fn):
+    output = loss_fn(t5[1], make_batch(), jnp.int32(2), jax.random.key(0))
+    assert tuple(sorted(output.metrics)) == tuple(sorted(METRIC_NAMES))
+    sums = {name: [float(v) for v in pair] for name, pair in output.metrics.items()}
+    assert float(output.count) == sums["nll"][1] == sums["z_loss"][1] == 8
+    assert sums["padding_frac"] == [2, 10]
+    assert sums["prefix_dropout_rate"] == pytest.approx([0.5 * 8, 8])
+    assert sums["prefix_dropped_frac"][1] == 3
+    assert float(output.loss_sum) == pytest.approx(sums["nll"][0] + sums["z_loss"][0])
+    assert sums["z_loss"][0] > 0
+
+
+def test_the_share_of_prefixes_that_is_dropped_is_counted(t5, loss_fn):
+    counted = [
+        float(
+            loss_fn(t5[1], make_batch(), jnp.int32(step), jax.random.key(0)).metrics[
+                "prefix_dropped_frac"
+            ][0]
+        )
+        for step in (0, 4)
+    ]
+    assert counted == [0, 3]
 
 
 def test_at_the_first_step_no_prefix_is_dropped_and_at_the_last_every_one(t5, loss_fn):
     batch, key = make_batch(), jax.random.key(0)
     without = make_batch(inputs_segment_ids=[[0, 1, 1, 0, 2, 2], [0, 1, 1, 1, 0, 0]])
     first, last, reference = (
-        float(loss_fn(t5[1], batch_to_device(b), jnp.int32(step), key).loss_sum)
+        float(loss_fn(t5[1], b, jnp.int32(step), key).loss_sum)
         for b, step in ((batch, 0), (batch, 4), (without, 0))
     )
     assert last == pytest.approx(reference, rel=1e-6)
@@ -99,24 +113,24 @@ def test_padding_holds_nothing_the_loss_depends_on(t5, loss_fn):
     changed = make_batch()
     changed["inputs"][1, 4:], changed["targets"][1, 3:] = 17, 13
     losses = [
-        float(loss_fn(t5[1], batch_to_device(b), jnp.int32(0), jax.random.key(0)).loss_sum)
+        float(loss_fn(t5[1], b, jnp.int32(0), jax.random.key(0)).loss_sum)
         for b in (make_batch(), changed)
     ]
     assert losses[0] == losses[1]
 
 
 def test_the_gradient_is_finite_and_reaches_every_parameter(t5, loss_fn):
-    batch = batch_to_device(make_batch())
+    batch = make_batch()
     grad = jax.jit(jax.grad(lambda p: loss_fn(p, batch, jnp.int32(4), jax.random.key(0)).loss_sum))
     leaves = jax.tree.leaves(grad(t5[1]))
     assert all(bool(jnp.all(jnp.isfinite(leaf)) & jnp.any(leaf != 0)) for leaf in leaves)
 
 
 def test_the_scorer_gives_nats_and_tokens_of_every_row(t5, loss_fn, scorer):
-    batch = batch_to_device(make_batch())
+    batch = make_batch()
     nats, num_tokens = scorer(t5[1], batch)
     assert num_tokens.tolist() == [5, 3]
-    expected = loss_fn(t5[1], batch, jnp.int32(0), jax.random.key(0)).sums["nll"]
+    expected = loss_fn(t5[1], batch, jnp.int32(0), jax.random.key(0)).metrics["nll"][0]
     assert float(nats.sum()) == pytest.approx(float(expected), rel=1e-6)
 
 
@@ -124,11 +138,11 @@ def test_an_empty_row_costs_nothing(t5, scorer):
     empty = make_batch()
     for array in empty.values():
         array[1] = 0
-    nats, num_tokens = scorer(t5[1], batch_to_device(empty))
+    nats, num_tokens = scorer(t5[1], empty)
     assert (float(nats[1]), float(num_tokens[1])) == (0.0, 0.0)
-    assert float(nats[0]) == float(scorer(t5[1], batch_to_device(make_batch()))[0][0])
+    assert float(nats[0]) == float(scorer(t5[1], make_batch())[0][0])
 
 
 def test_only_what_the_model_reads_goes_to_the_device():
-    batch = batch_to_device({**make_batch(), "rows": np.zeros((2, 32)), "inputs_positions": None})
+    batch = pick_arrays({**make_batch(), "rows": np.zeros((2, 32)), "inputs_positions": None})
     assert sorted(batch) == sorted(make_batch())

@@ -10,7 +10,13 @@ from flax import nnx
 
 from pe.weights import run_folder as module
 from pe.weights.checkpoint import check_arrays
-from pe.weights.run_folder import open_run
+from pe.weights.formats import open_arrays
+from pe.weights.run_folder import open_run as open_any
+
+
+def open_run(folder, *, step=None):
+    """Open a run as the formats do; return its checkpoint."""
+    return open_any(folder, open_base=open_arrays, step=step).checkpoint
 
 
 @pytest.fixture
@@ -19,7 +25,8 @@ def copied(run_folder, tmp_path):
 
 
 def test_the_arrays_of_a_run_are_those_that_the_trainer_restores(run_folder, trained, tiny_config):
-    checkpoint, description = open_run(run_folder)
+    opened = open_any(run_folder, open_base=open_arrays)
+    checkpoint, description = opened.checkpoint, opened.description
     check_arrays(checkpoint)
     assert checkpoint.config == tiny_config.model
     assert checkpoint.source == f"{run_folder}@6"
@@ -35,7 +42,7 @@ def test_the_arrays_of_a_run_are_those_that_the_trainer_restores(run_folder, tra
 
 
 def test_an_earlier_step_can_be_asked_for(run_folder):
-    early, late = (open_run(run_folder, step=step)[0] for step in (3, 6))
+    early, late = (open_run(run_folder, step=step) for step in (3, 6))
     assert early.source == f"{run_folder}@3"
     name = "encoder.layers.0.attention.query.kernel"
     assert not np.array_equal(early.arrays[name].read(), late.arrays[name].read())
@@ -59,7 +66,7 @@ def test_the_state_of_the_optimizer_is_not_opened(run_folder, monkeypatch):
 
 def test_a_step_that_is_half_written_is_passed_over(copied):
     (copied / "checkpoints" / "6").rename(copied / "checkpoints" / "6.orbax-checkpoint-tmp")
-    assert open_run(copied)[0].source == f"{copied}@3"
+    assert open_run(copied).source == f"{copied}@3"
 
 
 def test_a_step_without_its_state_is_refused(copied):
@@ -85,11 +92,11 @@ def test_a_description_of_another_version_is_refused(copied, text):
 
 def test_a_run_without_its_vocabulary_has_none(copied):
     (copied / "vocabulary.model").unlink()
-    assert open_run(copied)[0].vocabulary is None
+    assert open_run(copied).vocabulary is None
 
 
 def test_the_arrays_are_read_when_asked_for(copied):
-    checkpoint, _ = open_run(copied)
+    checkpoint = open_run(copied)
     shutil.rmtree(copied / "checkpoints")
     leaves = jax.tree.leaves({name: array.shape for name, array in checkpoint.arrays.items()})
     assert leaves
