@@ -94,7 +94,8 @@ class TrainProgress:
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
         now = time.monotonic()
         if "nll" not in metrics:
-            say(f"step {step:,}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
+            totals = {k: v for k, v in metrics.items() if k.count("/") == 1}  # not by prefix
+            say(f"step {step:,}: " + ", ".join(f"{k} {v:.3f}" for k, v in totals.items()))
             return
         self._first = self._first or (step, now)
         first_step, begin = self._first
@@ -102,12 +103,27 @@ class TrainProgress:
         if step > first_step:
             secs = (now - begin) / (step - first_step) * (self.num_steps - step)
             left = f"{format_secs(secs)} left"
-        shown = f"loss {metrics['nll']:.3f}  {metrics['tokens_per_sec']:,.0f} tokens/s"
+        shown = describe_step(metrics)
         self._bars.update(self._task, completed=step, metrics=shown, left=left)
         is_due = now - self._spoken > LINE_SECS or step == self.num_steps
         if not STDERR.is_terminal and is_due:
             self._spoken = now
             say(f"step {step:,}/{self.num_steps:,}  {shown}  {left}")
+
+
+def describe_step(metrics: Mapping[str, float]) -> str:
+    """Return what a line of training says: loss, tokens that are no padding, padding, utilisation.
+
+    Example:
+      nll 2.5, tokens_per_sec 81000, padding_frac 0.06, flops_utilisation 0.43
+      returns  loss 2.500  81,000 tokens/s  padding 6%  utilisation 43%
+    """
+    parts = [f"loss {metrics['nll']:.3f}", f"{metrics['tokens_per_sec']:,.0f} tokens/s"]
+    if "padding_frac" in metrics:
+        parts.append(f"padding {metrics['padding_frac']:.0%}")
+    if "flops_utilisation" in metrics:
+        parts.append(f"utilisation {metrics['flops_utilisation']:.0%}")
+    return "  ".join(parts)
 
 
 def format_secs(secs: float) -> str:

@@ -1,10 +1,10 @@
 """Kill `pe train` with -9 several times, run it on, and compare with a run that was left alone.
 
-    python tools/kill_train.py --data DIR --out DIR [--kills 2] [-- FLAGS ...]
+    python tools/kill_train.py --data DIR --out DIR [--kills 10] [-- FLAGS ...]
 
-OUT/straight is trained in one go; OUT/killed is killed after random times once it has a checkpoint,
-then run to its end. Every logged loss and every array of the last checkpoint must be bit-identical.
-Exit status 0 when they are.
+OUT/straight is trained in one go; OUT/killed is killed after random times, once while a checkpoint
+is being written, then run to its end. Every logged loss and every array of the last checkpoint must
+be bit-identical. Exit status 0 when they are.
 """
 
 import argparse
@@ -29,14 +29,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", required=True, help="the --out of pe build")
     parser.add_argument("--out", type=Path, required=True, help="a folder for both runs")
-    parser.add_argument("--kills", type=int, default=2, help="how often to kill")
+    parser.add_argument("--kills", type=int, default=10, help="how often to kill")
     parser.add_argument("--seed", type=int, default=0, help="of the random times")
     cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args, flags = parser.parse_args(sys.argv[1:cut]), sys.argv[cut + 1 :]
     rng = random.Random(args.seed)
     killed = command(args.data, args.out / "killed", flags)
-    for _ in range(args.kills):
-        print(kill_training(killed, args.out / "killed", rng), flush=True)
+    for number in range(args.kills):
+        in_save = number == args.kills // 2
+        print(kill_training(killed, args.out / "killed", rng, in_save=in_save), flush=True)
     for name in ("killed", "straight"):
         subprocess.run(command(args.data, args.out / name, flags), check=True)
     problems = compare_runs(args.out / "killed", args.out / "straight")
@@ -49,20 +50,35 @@ def command(data: str, out: Path, flags: list[str]) -> list[str]:
     return [sys.executable, "-m", "pe.cli", "train", "--data", data, "--out", str(out), *flags]
 
 
-def kill_training(args: list[str], out: Path, rng: random.Random) -> str:
-    """Start training, wait for a new checkpoint, and kill it a bit later."""
-    before = list_checkpoints(out)
+def kill_training(args: list[str], out: Path, rng: random.Random, *, in_save: bool) -> str:
+    """Start training and kill it: while it saves, or a bit after it began to take steps."""
     process = subprocess.Popen(args, stderr=subprocess.DEVNULL)
-    while list_checkpoints(out) <= before and process.poll() is None:
-        time.sleep(0.01)
-    time.sleep(rng.uniform(0.0, 2.0))
+    before = num_lines(out)
+    while process.poll() is None:
+        if in_save and any((out / "checkpoints").glob("*tmp*")):
+            break
+        if not in_save and num_lines(out) > before:
+            time.sleep(rng.uniform(0.0, 3.0))
+            break
+        time.sleep(0.0005 if in_save else 0.01)
     if process.poll() is not None:
         raise SystemExit("the training ended before it could be killed; give it more steps")
     process.send_signal(signal.SIGKILL)
     process.wait()
     rows = read_metrics(out / "metrics.jsonl")
     last = int(rows[-1]["step"]) if rows else 0
-    return f"killed after log line {last}, with checkpoints {sorted(list_checkpoints(out))}"
+    where = ", while it saved" if in_save else ""
+    half = sorted(path.name for path in (out / "checkpoints").glob("*tmp*"))
+    return (
+        f"killed after step {last}{where}, with checkpoints {sorted(list_checkpoints(out))}"
+        f"{f' and the half {half}' if half else ''}"
+    )
+
+
+def num_lines(out: Path) -> int:
+    """Return how many lines of metrics there are."""
+    path = out / "metrics.jsonl"
+    return len(read_metrics(path)) if path.is_file() else 0
 
 
 def list_checkpoints(out: Path) -> set[int]:

@@ -35,9 +35,10 @@ def add_convert(commands: Any, with_help: bool) -> None:
         "  t5x            T5X's own checkpoint, or Orbax's with --t5x_form orbax\n"
         "  pe             a model folder of this project\n"
         "  ct2            CTranslate2, for pe expand --runtime ct2 (extra [ct2])\n"
-        "  peft           a PEFT prompt-tuning adapter; SRC is a soft prompt, or T5X with one\n"
-        "  npy            an array [P, D]; SRC is a soft prompt\n"
-        "  prompt_tuning  the file of the prompt-tuning library; SRC is a soft prompt",
+        "  peft           a PEFT prompt-tuning adapter; SRC is a soft prompt, or a run or T5X\n"
+        "                 checkpoint that has one\n"
+        "  npy            an array [P, D]; SRC likewise\n"
+        "  prompt_tuning  the file of the prompt-tuning library; SRC likewise",
     )
     command.add_argument("source", metavar="SRC", help="folder, file or hub name (org/name)")
     command.add_argument("out", metavar="DST", help="new folder (or file: npy, prompt_tuning)")

@@ -11,13 +11,15 @@ import numpy as np
 
 from pe import shards
 from pe.engines.model import ExpanderSettings, make_settings
+from pe.models.adapters import SOFT_PROMPT
 from pe.weights.bake import BakedPrompt, bake_soft_prompt, write_baked_tokenizer
 from pe.weights.checkpoint import Checkpoint
 from pe.weights.ct2 import write_ct2
-from pe.weights.formats import SETTINGS_FILE, is_t5x, open_model
+from pe.weights.formats import SETTINGS_FILE, is_t5x, open_arrays, open_model
 from pe.weights.hf import write_hf
 from pe.weights.pe_folder import write_pe
-from pe.weights.soft_prompt import read_soft_prompt
+from pe.weights.run_folder import RUN_FILE, read_run
+from pe.weights.soft_prompt import holds_prompt_file, read_soft_prompt
 from pe.weights.t5x import STEP_FOLDER, read_soft_prompt_t5x, write_t5x
 
 FORMATS = ("hf", "t5x", "pe", "ct2")
@@ -25,8 +27,16 @@ T5X_FORMS = ("native", "orbax")
 
 
 def read_prompt(source: Path) -> np.ndarray:
-    """Read a soft prompt [P, D] in any format, or the one that a T5X checkpoint holds."""
-    if source.is_dir() and is_t5x(source):
+    """Read a soft prompt [P, D] in any format, or the one that a run or a T5X checkpoint holds.
+
+    Raises ValueError where there is none.
+    """
+    if (source / RUN_FILE).is_file():
+        prompt = read_run(source, open_base=open_arrays).arrays.get(SOFT_PROMPT)
+        if prompt is None:
+            raise ValueError(f"{source} is a run without a soft prompt")
+        return prompt.read()
+    if source.is_dir() and is_t5x(source) and not holds_prompt_file(source):
         prompt = read_soft_prompt_t5x(source)
         if prompt is None:
             raise ValueError(f"{source} is a T5X checkpoint without a soft prompt")

@@ -60,7 +60,7 @@ class Scorer:
         return self.score_examples(examples, is_blanked=is_blanked)
 
     def score_examples(
-        self, examples: Sequence[Mapping[str, np.ndarray]], *, is_blanked: bool = False
+        self, examples: Sequence[dict[str, np.ndarray]], *, is_blanked: bool = False
     ) -> RowScores:
         """Score examples that are tokens already."""
         nats, num_tokens = np.zeros(len(examples)), np.zeros(len(examples))

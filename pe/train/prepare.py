@@ -110,6 +110,13 @@ def open_prepared(out: Path) -> PreparedRun:
 def check_same_run(out: Path, new: dict[str, Any], start: StartModel | None) -> None:
     """Raise ValueError when `out` holds a run of other settings, data or beginnings."""
     old = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
+    path = out / INIT_FILE
+    began = json.loads(path.read_text(encoding="utf-8"))["source"] if path.is_file() else None
+    if began != (None if start is None else start.source):
+        raise ValueError(
+            f"{out} holds a run that began with {began or 'random parameters'}; "
+            "choose another --out, or give the same --init to go on"
+        )
     # settings that came into being since that run started have their defaults there
     differing = sorted(settings_lines(old["config"]) ^ settings_lines(new["config"]))
     if differing:
@@ -124,13 +131,6 @@ def check_same_run(out: Path, new: dict[str, Any], start: StartModel | None) -> 
         raise ValueError(
             f"{out} holds a run on other data ({told}); "
             "choose another --out, or give the same --data to go on"
-        )
-    path = out / INIT_FILE
-    began = json.loads(path.read_text(encoding="utf-8"))["source"] if path.is_file() else None
-    if began != (None if start is None else start.source):
-        raise ValueError(
-            f"{out} holds a run that began with {began or 'random parameters'}; "
-            "choose another --out, or give the same --init to go on"
         )
 
 

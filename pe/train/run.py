@@ -133,7 +133,7 @@ def make_task(config: TrainConfig, first: FirstParams, layout: Layout) -> TrainT
     """Make what the loop is handed of a T5 expander."""
     loop, lengths = config.loop, config.data.lengths
     tuned = "full" if not first.frozen else ("lora" if config.lora.rank else "inputs")
-    device = layout.mesh.devices.flat[0]
+    device = jax.devices()[0]
     return TrainTask(
         loss=make_seq2seq_loss(
             first.blueprint.bind,

@@ -171,7 +171,7 @@ def read_frozen(folder: Path, *, open_base: OpenBase) -> tuple[str | None, dict[
 def digest(array: np.ndarray) -> str:
     """Return a digest of an array's type, shape and bytes."""
     state = hashlib.blake2b(f"{array.dtype} {array.shape}".encode(), digest_size=16)
-    state.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    state.update(memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
     return state.hexdigest()
 
 

@@ -100,6 +100,12 @@ def check_soft_prompt(array: np.ndarray, *, source: str) -> SoftPrompt:
     return array
 
 
+def holds_prompt_file(folder: Path) -> bool:
+    """Tell whether prompt-tuning's file lies in a folder, in one of its steps, or over them."""
+    places = ("", "checkpoint_*/", "numpy_checkpoints/checkpoint_*/")
+    return any(next(folder.glob(place + PROMPT_FILE), None) for place in places)
+
+
 def find_prompt_file(folder: Path) -> Path:
     """Find prompt-tuning's file in a folder: of the newest step where there are several.
 

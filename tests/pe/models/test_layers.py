@@ -215,3 +215,21 @@ def test_dropout_takes_whole_features_of_a_row_and_scales_up_the_rest():
 def test_dropout_without_key_or_rate_gives_back_its_input(rate, key):
     x = draw(1, 2, 3)
     assert dropout(x, rate, key) is x
+
+
+def test_dropout_of_attention_takes_key_positions_of_a_head_for_every_query():
+    layer = Attention(6, 2, 3, dropout_rate=0.5, dtype=FLOAT32, rngs=nnx.Rngs(0))
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(3, 5, 6)), jnp.float32)
+    keys = jnp.zeros((3, 2, 6, 3))  # every key is seen alike, with weight 1/6
+    values = jnp.asarray(rng.normal(size=(3, 2, 6, 3)), jnp.float32)
+    layer.out = lambda y: y
+    key, mask = jax.random.key(0), jnp.ones((1, 1, 1, 6), bool)
+    dropped = layer.attend(x, keys, values, mask=mask, key=key)
+    keep = np.asarray(jax.random.bernoulli(key, 0.5, (3, 2, 1, 6)))
+    expected = np.einsum("bnts,bnsh->btnh", keep * 2.0 / 6, np.asarray(values))
+    expected = np.broadcast_to(expected.reshape(3, 1, 6), (3, 5, 6))
+    np.testing.assert_allclose(dropped, expected, atol=1e-6)
+    assert 0.2 < keep.mean() < 0.8
+    plain = layer.attend(x, keys, values, mask=mask)
+    np.testing.assert_allclose(plain[0, 0], np.asarray(values)[0].mean(1).reshape(-1), atol=1e-6)

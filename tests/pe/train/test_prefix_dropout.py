@@ -1,13 +1,26 @@
 """Prefix dropout: that it is the shorter input, how often it happens, and that a key decides."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
+from pe.data.pipeline import make_train_batches
 from pe.models.t5 import T5Config
-from pe.train.prefix_dropout import PrefixDropoutConfig, drop_prefixes, dropout_rate
+from pe.train.loop import Trainer
+from pe.train.mesh import Layout, make_mesh
+from pe.train.prefix_dropout import (
+    PrefixDropoutConfig,
+    count_prefixes,
+    drop_prefixes,
+    dropout_rate,
+)
+from pe.train.run import make_task
+from pe.train.seq2seq import pick_arrays
+from pe.train.start import FirstParams
 
 TINY = T5Config(
     dtype="float32",
@@ -140,3 +153,71 @@ def test_a_run_of_one_step_has_the_rate_of_the_start():
 def test_a_rate_that_is_no_share_is_refused(field, value):
     with pytest.raises(ValueError, match=rf"PrefixDropoutConfig\.{field}: got {value}"):
         PrefixDropoutConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"schedule": "cosine"}, [0.4, 0.4 + 0.6 * 0.14645, 0.7, 1.0]),
+        ({"schedule": "step", "num_stairs": 4}, [0.4, 0.6, 0.8, 1.0]),
+        ({"schedule": "step", "num_stairs": 2}, [0.4, 0.4, 1.0, 1.0]),
+        ({"begin_frac": 0.25, "end_frac": 0.5}, [0.4, 0.4, 1.0, 1.0]),
+    ],
+)
+def test_the_rate_rises_in_the_shape_that_is_asked_for(fields, expected):
+    config = PrefixDropoutConfig(start_rate=0.4, end_rate=1.0, **fields)
+    rates = [float(dropout_rate(jnp.int32(s), config, num_steps=101)) for s in (0, 25, 50, 100)]
+    assert rates == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"schedule": "sine"}, r"PrefixDropoutConfig\.schedule: got 'sine'"),
+        ({"num_stairs": 1}, r"PrefixDropoutConfig\.num_stairs: got 1"),
+        ({"begin_frac": 0.5, "end_frac": 0.5}, r"begin_frac 0\.5 and end_frac 0\.5, expected"),
+    ],
+)
+def test_a_schedule_that_is_none_is_named(fields, message):
+    with pytest.raises(ValueError, match=message):
+        PrefixDropoutConfig(**fields)
+
+
+def test_segments_that_lost_their_prefix_are_counted_among_those_that_had_one():
+    segments = int_array([[1, 1, 1, 2, 2, 0], [1, 1, 2, 2, 3, 3]])
+    prefix_mask = int_array([[1, 1, 0, 1, 0, 0], [0, 0, 1, 0, 1, 0]])
+    kept = int_array([[1, 1, 1, 0, 2, 0], [1, 1, 0, 2, 3, 3]])
+    counts = count_prefixes(segments, prefix_mask, kept)
+    assert [float(count) for count in counts] == [2, 4]
+
+
+@pytest.mark.slow
+def test_over_a_run_of_1000_steps_the_share_that_is_stripped_follows_the_schedule(
+    tiny_config, source, vocabulary
+):
+    """Of all, and of every twentieth part, within 3 standard errors; a training step each."""
+    loop = dataclasses.replace(tiny_config.loop, num_steps=1000)
+    config = dataclasses.replace(tiny_config, loop=loop)
+    layout = Layout(make_mesh(config.mesh), config.mesh.axis_rules)
+    task = make_task(config, FirstParams(config, vocabulary, None), layout)
+    trainer = Trainer(task, config.loop, layout)
+    state, batches = trainer.first_state(), make_train_batches(source, vocabulary, config.data)
+    parts = []  # (stripped, with a prefix, sum of the rates asked for)
+    for _ in range(20):
+        expected = 0.0
+        for step in range(int(state.step), int(state.step) + 50):
+            batch = pick_arrays(next(batches))
+            rate = dropout_rate(jnp.int32(step), config.prefix_dropout, num_steps=1000)
+            given = [int_array(batch[f"inputs_{name}"]) for name in ("segment_ids", "prefix")]
+            num = count_prefixes(*given, given[0])[1]
+            expected += float(rate) * float(num)
+            state, _ = trainer.step(state, {}, batch)
+        stripped, num_prefixed = (float(v) for v in state.sums["prefix_dropped_frac"])
+        parts.append((stripped, num_prefixed, expected))
+        state = trainer.clear_sums(state)
+    for stripped, num_prefixed, expected in [*parts, tuple(map(sum, zip(*parts, strict=True)))]:
+        rate = expected / num_prefixed
+        error = (rate * (1 - rate) / num_prefixed) ** 0.5
+        assert abs(stripped / num_prefixed - rate) < 3 * error
+    rates = [stripped / num_prefixed for stripped, num_prefixed, _ in parts]
+    assert rates[0] < 0.5 < 0.9 < rates[-1]
