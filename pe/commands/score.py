@@ -23,7 +23,7 @@ def add_score(commands: Any, with_help: bool) -> None:
         "--pairs", required=True, metavar="FILE", help=".jsonl of {query, prompt, prefix?, kind?}"
     )
     command.add_argument(
-        "--json", action="store_true", help="one JSON object: rows, total, by kind"
+        "--json", action="store_true", help="one JSON object: rows, total, by kind, by prefix"
     )
 
 
@@ -38,27 +38,31 @@ def _run_score(args: argparse.Namespace) -> None:
     run = Path(args.model)
     scores = score_model(load_run(run), pairs, run=run)
     asked = scores["query"]
-    groups = {"total": list(range(len(pairs))), **rows_by(pairs, "kind")}
-    table = {
-        group: {
+
+    def describe(rows: list[int]) -> dict[str, float]:
+        return {
             "num_pairs": len(rows),
             "num_tokens": int(asked.num_tokens[rows].sum()),
             **{f"nats_per_token_{arm}": s.per_token(rows) for arm, s in scores.items()},
         }
-        for group, rows in groups.items()
-    }
+
+    total = describe(list(range(len(pairs))))
+    by_kind, by_prefix = (
+        {group: describe(rows) for group, rows in rows_by(pairs, field).items()}
+        for field in ("kind", "prefix")
+    )
     per_row = asked.nats / asked.num_tokens
     if args.json:
         rows = [
             {"nats_per_token": float(value), "nats": float(nats), "num_tokens": int(count)}
             for value, nats, count in zip(per_row, asked.nats, asked.num_tokens, strict=True)
         ]
-        total = table.pop("total")
-        print(json.dumps({"rows": rows, "total": total, "by_kind": table}))
+        tables = {"total": total, "by_kind": by_kind, "by_prefix": by_prefix}
+        print(json.dumps({"rows": rows, **tables}))
         return
     for pair, value in zip(pairs, per_row, strict=True):
         print(f"{value:8.3f}  {pair['query']}  ->  {pair['prompt']}")
-    for group, values in table.items():
+    for group, values in {"total": total, **by_kind, **by_prefix}.items():
         numbers = "  ".join(
             f"{name.removeprefix('nats_per_token_')} {value:.3f}"
             for name, value in values.items()

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +168,27 @@ def load_pairs(data: Path, *, split: str, half: str = "") -> pa.Table:
     """
     if split not in SPLITS:
         raise ValueError(f"split: got {split!r}, expected one of {SPLITS}")
+    tables = iterate_pairs(data, COLUMNS)
+    return _choose_pairs(tables, split=split, half=half, name=str(data))
+
+
+def iterate_pairs(data: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield columns of all pairs of a built dataset, one shard at a time.
+
+    Raises ValueError when `data` is no dataset folder.
+    """
     folder = data / "pairs"
     if not (data / "stats.json").is_file() or not shards.list_shards(folder):
         raise ValueError(
             f"{data} is no finished dataset (stats.json or pairs/ is missing); run pe build first"
         )
-    tables = shards.iterate_shards(folder, COLUMNS)
-    return _choose_pairs(tables, split=split, half=half, name=str(data))
+    yield from shards.iterate_shards(folder, list(columns))
+
+
+def is_in_half(pairs: pa.Table, half: str) -> pa.Array | pa.ChunkedArray:
+    """Say of every pair whether it belongs to a half: its own, or it is synthetic and in both."""
+    is_synthetic = pc.is_in(pairs["prefix"], pa.array(SYNTHETIC_PREFIXES))
+    return pc.or_(pc.equal(pairs["half"], half), is_synthetic)
 
 
 def load_tfds(name: str, *, split: str, half: str = "") -> pa.Table:
@@ -294,8 +308,7 @@ def _choose_pairs(tables: Iterable[pa.Table], *, split: str, half: str, name: st
     for table in tables:
         keep = pc.equal(table["split"], split)
         if half:
-            is_synthetic = pc.is_in(table["prefix"], pa.array(SYNTHETIC_PREFIXES))
-            keep = pc.and_(keep, pc.or_(pc.equal(table["half"], half), is_synthetic))
+            keep = pc.and_(keep, is_in_half(table, half))
         chosen.append(table.filter(keep))
         counts.update(zip(table["split"].to_pylist(), table["half"].to_pylist(), strict=True))
     if not sum(map(len, chosen)):

@@ -25,7 +25,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pe import shards
+from pe.data.sources import is_in_half, iterate_pairs
 from pe.data.tokenizer import EOS_ID, load_vocabulary
 from pe.prefixes import format_input
 from pe.records import HALVES, SPLITS
@@ -284,16 +284,11 @@ def add_end_tokens(dataset: Any, sequence_length: Mapping[str, int] | None = Non
 
 def _iterate_pairs(data: Path, names: list[str], *, split: str, half: str) -> Iterator[pa.Table]:
     """Yield columns of the pairs of a split ("": all), one shard at a time."""
-    folder = data / "pairs"
-    if not (data / "stats.json").is_file() or not shards.list_shards(folder):
-        raise ValueError(
-            f"{data} is no finished dataset (stats.json or pairs/ is missing); run pe build first"
-        )
-    for shard in shards.iterate_shards(folder, list(dict.fromkeys([*names, "split", "half"]))):
+    for shard in iterate_pairs(data, list(dict.fromkeys([*names, "prefix", "split", "half"]))):
         keep = pc.is_in(shard["split"], pa.array([split] if split else SPLITS))
         if half:  # of the train split alone: the others are not divided
             is_other = pc.not_equal(shard["split"], "train")
-            keep = pc.and_(keep, pc.or_(is_other, pc.equal(shard["half"], half)))
+            keep = pc.and_(keep, pc.or_(is_other, is_in_half(shard, half)))
         yield shard.filter(keep).select(names)
 
 

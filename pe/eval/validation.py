@@ -5,6 +5,7 @@ Makes the evaluators that `pe.train.run.train` is handed.
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from flax import nnx
 
+from pe import shards
 from pe.data.objectives import encode_text, sentinel_ids
 from pe.data.sources import DataSpec, load_part
 from pe.decode.sampling import SamplingConfig
@@ -53,7 +55,7 @@ def make_validation(
                 if is_text
                 else pair_validation(context, rows)
             )
-        if config.samples.queries and jax.process_count() == 1:
+        if config.samples.queries and not is_text and jax.process_count() == 1:
             evaluators["samples"] = sample_writer(context, say=say)
         return evaluators
 
@@ -143,12 +145,23 @@ def sample_writer(context: EvalContext, *, say: Callable[[str], None]) -> Evalua
         sets = T5Expander(model).expand(
             samples.queries, samples.num_expansions, prefix=samples.prefix, sampling=sampling
         )
-        with (context.out / SAMPLES_FILE).open("a", encoding="utf-8") as file:
-            for expansion in (e for texts in sets for e in texts):
-                row = {"step": step, "query": expansion.query, "text": expansion.text}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                say(f"  {expansion.query}  ->  {expansion.text}")
+        rows = [
+            {"step": step, "query": expansion.query, "text": expansion.text}
+            for texts in sets
+            for expansion in texts
+        ]
+        add_samples(context.out / SAMPLES_FILE, rows, step=step)
+        for row in rows:
+            say(f"  {row['query']}  ->  {row['text']}")
         num_words = [len(e.text.split()) for texts in sets for e in texts]
         return {"words": float(np.mean(num_words))}
 
     return evaluate
+
+
+def add_samples(path: Path, rows: Sequence[dict[str, Any]], *, step: int) -> None:
+    """Add the samples of a step to a file; those of it and later, of a run cut short, go."""
+    old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    kept = [line for line in old if json.loads(line)["step"] < step]
+    lines = [*kept, *(json.dumps(row, ensure_ascii=False) for row in rows)]
+    shards.write_text(path, "".join(f"{line}\n" for line in lines))

@@ -19,10 +19,11 @@ from pe.train.trainable import TrainableConfig
 class SampleConfig:
     """What the model is asked for at every evaluation, to be read: `num_expansions` of each query.
 
-    None are written where there are no queries.
+    None are written where there are no queries, where a text objective is learned, and with several
+    hosts.
     """
 
-    queries: tuple[str, ...] = ()
+    queries: tuple[str, ...] = ("undying love", "a red fox", "an old railway station")
     prefix: str = ""
     num_expansions: int = 2
     max_tokens: int = 64

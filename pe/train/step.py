@@ -6,7 +6,7 @@ that no gradient, moment or copy of a frozen one is ever made.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -103,7 +103,7 @@ def make_train_step(
         count = jnp.maximum(output.count, 1.0)
         grads = jax.tree.map(lambda g, p: (g / count).astype(p.dtype), grads, dict(state.params))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params: dict[str, Any] = optax.apply_updates(state.params, updates)  # pyright: ignore
+        params = cast(dict[str, Any], optax.apply_updates(state.params, updates))
         ema = {
             name: ema_decay * mean + (1.0 - ema_decay) * params[name]
             for name, mean in state.ema.items()

@@ -171,7 +171,8 @@ def read_frozen(folder: Path, *, open_base: OpenBase) -> tuple[str | None, dict[
 def digest(array: np.ndarray) -> str:
     """Return a digest of an array's type, shape and bytes."""
     state = hashlib.blake2b(f"{array.dtype} {array.shape}".encode(), digest_size=16)
-    state.update(memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
+    data: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)  # not copied
+    state.update(data)
     return state.hexdigest()
 
 

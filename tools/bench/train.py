@@ -36,6 +36,7 @@ from arm import MARK
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = {"5m": "t5_5m", "small": "t5_1_1_small", "base": "t5_1_1_base"}
+VOCAB_SIZE = 32128  # rows of T5 1.1's table
 PARTS = ("step", "packing", "prompt")
 LOSS_TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 STEP_TARGET, PROMPT_TARGET = 0.80, 0.72  # of the other's time, at most
@@ -68,8 +69,18 @@ class Found:
 
 
 def main() -> int:
-    """Run the parts that are asked for."""
+    """Run the parts; a mistake in the flags or the data is told without a traceback."""
     args = parse_args()
+    try:
+        run_parts(args)
+    except ValueError as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run_parts(args: argparse.Namespace) -> None:
+    """Run the parts that are asked for, and write what they gave."""
     # this process computes nothing, and is to hold no memory of a GPU
     child_env = dict(os.environ)
     if args.device == "cpu":
@@ -89,7 +100,6 @@ def main() -> int:
         settings = {n: getattr(args, n) for n in ("device", "inputs", "targets", "prompt_tokens")}
         report = {**settings, "dtype": bench.dtype, "results": results}
         args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return 0
 
 
 def parse_args() -> argparse.Namespace:
@@ -129,7 +139,12 @@ class Bench:
     ):
         from pe.data.pipeline import write_arrow
         from pe.data.sources import load_pairs
+        from pe.data.tokenizer import load_vocabulary
 
+        if (size := load_vocabulary(args.vocab).size) > VOCAB_SIZE:
+            raise ValueError(
+                f"--vocab {args.vocab} has {size} pieces, expected {VOCAB_SIZE} or fewer"
+            )
         self.args, self.folder = args, folder
         self.child_env, self.results = child_env, results
         self.place: dict[str, Any] = {}  # part, shape and rows of what is measured now
@@ -189,10 +204,7 @@ class Bench:
 
     def measure_prompt(self, shape: str, rows: int) -> None:
         """Measure the step of a soft prompt alone and that of all parameters."""
-        from pe.weights.hf import open_hf
-
-        first_id = open_hf(self.folder / shape).config.vocab_size
-        prompt = {"prompt_tokens": self.args.prompt_tokens, "first_prompt_id": first_id}
+        prompt = {"prompt_tokens": self.args.prompt_tokens, "first_prompt_id": VOCAB_SIZE}
         more = {"optimizer": "adafactor", "is_fixed": True}
         jobs = {
             "full": self.make_job("ours", shape, rows, **more),
@@ -320,7 +332,7 @@ def write_model(shape: str, folder: Path) -> None:
         return
     config = load_config(TrainConfig, [ROOT / f"gin/models/{SHAPES[shape]}.gin"]).model
     # T5's vocabulary is larger than the smallest model's
-    config = dataclasses.replace(config, dropout_rate=0.0, vocab_size=32128)
+    config = dataclasses.replace(config, dropout_rate=0.0, vocab_size=VOCAB_SIZE)
     rng = np.random.default_rng(0)
     arrays = {
         name: np.ones(size, np.float32)

@@ -82,7 +82,7 @@ def test_a_soft_prompt_goes_through_all_three_forms(tmp_path, capsys, prompt):
         ("RUN", "x", ("--to", "pe", "--vocab", "none"), "vocabulary 'none' not found"),
         ("RUN", "checkpoint_3", ("--to", "t5x"), "named for step 3 and step is 0; give that --s"),
         ("RUN", "x", ("--to", "hf", "--step", "3"), "--step is of no use to --to hf; leave it out"),
-        ("RUN", "x.npy", ("--to", "npy"), "holds no soft prompt: expected encoder.prompt"),
+        ("RUN", "x.npy", ("--to", "npy"), "is a run without a soft prompt"),
         ("RUN", "x", ("--to", "hf", "--soft_prompt", "none"), "soft prompt 'none' not found"),
         ("prompt.npy", "x", ("--to", "hf"), "prompt.npy is a file; expected a model's folder, or"),
         ("prompt.npy", "x", ("--to", "npy"), "x is no name for the form npy: expected one that"),

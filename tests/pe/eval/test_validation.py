@@ -10,7 +10,7 @@ from pe.data.objectives import ObjectiveConfig
 from pe.data.pipeline import load_pairs
 from pe.data.sources import DataSpec
 from pe.eval.likelihood import Scorer, empty_queries
-from pe.eval.validation import choose_rows, make_validation
+from pe.eval.validation import add_samples, choose_rows, make_validation
 from pe.train.config import SampleConfig
 from pe.train.metrics import read_metrics
 from pe.train.seq2seq import bind_state, make_row_scorer
@@ -87,6 +87,14 @@ def test_samples_of_the_fixed_queries_are_written_and_said(watched):
     assert last_line(folder, "samples/words")["samples/words"] == np.mean(
         [len(row["text"].split()) for row in rows]
     )
+
+
+def test_samples_of_a_run_that_was_cut_short_are_taken_back(tmp_path):
+    path = tmp_path / "samples.jsonl"
+    for step, text in ((1, "a"), (2, "b"), (3, "c"), (2, "d")):
+        add_samples(path, [{"step": step, "text": text}], step=step)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(row["step"], row["text"]) for row in rows] == [(1, "a"), (2, "d")]
 
 
 def test_texts_are_scored_under_the_runs_objective(tmp_path, tiny_config, start_run, data):

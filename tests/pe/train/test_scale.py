@@ -28,6 +28,7 @@ SETTINGS = {
     "DataConfig": {"half": "", "batch_rows": 8, "num_streams": 2},
     "LengthConfig": {"inputs": 32, "targets": 48},
     "OptimizerConfig": {"learning_rate": 0.01},
+    "SampleConfig": {"queries": ()},
     "PrefixDropoutConfig": {"start_rate": 0.4, "end_rate": 1.0},
     "LoopConfig": {"num_steps": 4, "log_every_steps": 1, "eval_every_steps": 4}
     | {"save_every_steps": 2},
