@@ -1,11 +1,11 @@
 """Measure a trained run on the test split of its dataset: likelihood, and what expansions keep.
 
-    python tools/measure_run.py --model RUN --data DIR [--num_queries 100] [-n 4]
+    python tools/measure_run.py --model RUN --data DIR [--num_queries 100] [-n 4] [--prefix P]
 
-Prints two tables, in total and by kind of query: nats per target token (with the query, with
-padding for input, with an empty query, and of a unigram), and the share of the queries' content
-words that the expansions hold, with how many queries got expansions that all differ. Ten of them
-are printed to be read.
+Prints two tables: nats per target token, in total, by kind of query and by prefix (with the query,
+without its prefix, with padding for input, with an empty query, and of a unigram); and, by kind,
+the share of the queries' content words that the expansions hold, with how many queries got
+expansions that all differ. Ten of them are printed to be read; `--prefix` is given to all.
 """
 
 import argparse
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--num_pairs", type=int, help="score only so many test pairs (all)")
     parser.add_argument("--num_queries", type=int, default=100, help="queries a row to expand")
     parser.add_argument("-n", type=int, default=4, help="expansions a query")
+    parser.add_argument("--prefix", default="", help="of the queries to expand")
     parser.add_argument("--seed", type=int, default=0, help="of the choice and of the sampling")
     args = parser.parse_args()
     model = load_run(args.model)
@@ -39,7 +40,9 @@ def main() -> int:
     scored = pairs[: args.num_pairs]
     scores = score_model(model, scored, run=args.model)
     print(f"{model.name}: nats per target token on {len(scored):,} test pairs")
-    for group, rows in {"total": list(range(len(scored))), **rows_by(scored, "kind")}.items():
+    groups = {"total": list(range(len(scored)))}
+    groups |= {**rows_by(scored, "kind"), **rows_by(scored, "prefix")}
+    for group, rows in groups.items():
         values = {arm: score.per_token(rows) for arm, score in scores.items()}
         cells = "  ".join(f"{arm} {value:.3f}" for arm, value in values.items())
         print(
@@ -52,7 +55,9 @@ def main() -> int:
     print(f"share of the query's content words in the expansion, n = {args.n}, temperature 1")
     for group, rows in {"any kind": list(range(len(pairs))), **kinds}.items():
         queries = [pairs[row]["query"] for row in rows[: args.num_queries]]
-        sets = expander.expand(queries, args.n, seed=args.seed, sampling=SamplingConfig())
+        sets = expander.expand(
+            queries, args.n, prefix=args.prefix, seed=args.seed, sampling=SamplingConfig()
+        )
         recalls = [
             content_recall(q, e.text) for q, es in zip(queries, sets, strict=True) for e in es
         ]

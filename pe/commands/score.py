@@ -39,7 +39,7 @@ def _run_score(args: argparse.Namespace) -> None:
     scores = score_model(load_run(run), pairs, run=run)
     asked = scores["query"]
 
-    def describe(rows: list[int]) -> dict[str, float]:
+    def describe(rows: list[int]) -> dict[str, int | float]:
         return {
             "num_pairs": len(rows),
             "num_tokens": int(asked.num_tokens[rows].sum()),

@@ -164,12 +164,22 @@ class ArrowSource(grain.sources.RandomAccessDataSource):
         return [row["id"] for row in self.read(rows, ["id"])]
 
 
-def make_order(sizes: Sequence[int], rates: Sequence[float], *, seed: int) -> grain.MapDataset[int]:
-    """Return the endless order of row numbers: place -> row, for any place.
+def make_order(
+    sizes: Sequence[int],
+    rates: Sequence[float],
+    *,
+    seed: int,
+    stream: int = 0,
+    num_streams: int = 1,
+) -> grain.MapDataset[int]:
+    """Return a stream's endless order of row numbers: place -> row, for any place.
 
     The parts lie one behind the other in the table, `sizes` rows each. Every part is shuffled anew
     each epoch, with a seed of its own, and drawn from at its rate: grain's mixing, which takes
     turns as evenly as whole numbers allow and keeps each rate to one in a hundred.
+
+    Stream i of S draws at the same rates from every S-th row, from i on, of each part's own order,
+    so that the streams together take all rows of an epoch, and none takes one part alone.
     """
     if len(sizes) != len(rates) or not sizes or min(sizes) < 1:
         raise ValueError(
@@ -182,7 +192,7 @@ def make_order(sizes: Sequence[int], rates: Sequence[float], *, seed: int) -> gr
         start = sum(sizes[:number])
         shuffle_seed = np.random.SeedSequence([seed, 1 + number]).generate_state(1)[0]
         part = grain.MapDataset.range(start, start + size).shuffle(seed=int(shuffle_seed)).repeat()
-        parts.append(part)
+        parts.append(part if num_streams == 1 else part[stream::num_streams])
     return parts[0] if len(parts) == 1 else grain.MapDataset.mix(parts, list(rates))
 
 
@@ -205,9 +215,9 @@ def make_train_batches(
 
     `sizes` and `rates` are those of the table's parts (`sources.Parts`), without them it is one
     part. `prompt_ids`: the soft prompt's. `vocab_size`: rows of the model, which sentinels need.
-    `streams`: those that this host makes (all by default); stream i of S takes the places i, i + S,
-    ... of the order and gives B / S rows of every batch, so that hosts make together what one host
-    makes alone.
+    `streams`: those that this host makes (all by default). Stream i of S has the places i, i + S,
+    ... and an order of its own, and gives B / S rows of every batch, so that hosts make together
+    what one host makes alone.
 
     Raises ValueError where an argument does not fit the table, the config or the other arguments.
     """
@@ -216,7 +226,7 @@ def make_train_batches(
     sizes = [len(source)] if sizes is None else sizes
     if sum(sizes) != len(source):
         raise ValueError(f"sizes: got {list(sizes)}, expected a sum of {len(source)}: {source}")
-    order = make_order(sizes, [1.0] if rates is None else rates, seed=config.seed)
+    rates = [1.0] if rates is None else rates
     num_streams = config.num_streams
     numbers = sorted(set(range(num_streams) if streams is None else streams))
     if not numbers or not set(numbers) <= set(range(num_streams)):
@@ -227,9 +237,14 @@ def make_train_batches(
     encode = _make_encode(source, vocabulary, config, prompt_ids=prompt_ids, vocab_size=vocab_size)
 
     columns = ["id", *_columns_of(config.objective)]
+    orders = {
+        i: make_order(sizes, rates, seed=config.seed, stream=i, num_streams=num_streams)
+        for i in numbers
+    }
 
     def read(places: Sequence[int]) -> list[Example]:
-        rows = np.array([order[place] for place in places], np.int64).tolist()
+        found = [orders[place % num_streams][place // num_streams] for place in places]
+        rows = np.array(found, np.int64).tolist()
         return [
             Example(place, row, encode(place, values))
             for place, row, values in zip(places, rows, source.read(rows, columns), strict=True)

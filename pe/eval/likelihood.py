@@ -19,6 +19,7 @@ from pe.train.run import TrainedModel
 from pe.train.seq2seq import bind_state, make_row_scorer
 
 BATCH_ROWS = 32
+ARMS = ("query", "no_prefix", "blanked", "empty")  # what Scorer.score_arms gives
 Pairs = Sequence[Mapping[str, Any]]
 Score = Callable[[Any, Any], tuple[Any, Any]]
 

@@ -18,8 +18,8 @@ from pe.data.objectives import encode_text, sentinel_ids
 from pe.data.sources import DataSpec, load_part
 from pe.decode.sampling import SamplingConfig
 from pe.engines.expander import T5Expander
-from pe.engines.model import ExpanderModel, ExpanderSettings
-from pe.eval.likelihood import RowScores, Scorer, rows_by
+from pe.engines.model import ExpanderModel, ExpanderSettings, ModelInput
+from pe.eval.likelihood import ARMS, RowScores, Scorer, rows_by
 from pe.train.config import TrainConfig
 from pe.train.loop import Evaluator
 from pe.train.run import SAMPLES_FILE, EvalContext, MakeEvaluators
@@ -44,12 +44,11 @@ def make_validation(
             tables.append(load_part(spec, split="validation", half="", column=column))
         except ValueError as error:
             say(f"no validation on {spec.path}: {error}")
-    table = pa.concat_tables(tables) if tables else None
+    rows = choose_rows(pa.concat_tables(tables), config.loop.num_eval_pairs) if tables else []
 
     def make(context: EvalContext) -> dict[str, Evaluator]:
         evaluators: dict[str, Evaluator] = {}
-        if table is not None:
-            rows = choose_rows(table, config.loop.num_eval_pairs)
+        if rows:
             evaluators["validation"] = (
                 text_validation(context, [row["text"] for row in rows])
                 if is_text
@@ -96,13 +95,16 @@ def pair_validation(context: EvalContext, pairs: list[dict[str, Any]]) -> Evalua
         }
         return {**totals, **by_prefix}
 
-    return evaluate
+    groups_named = (f"{NATS}_{arm}/{p}" for p in groups for arm in ("query", "no_prefix"))
+    return Evaluator((*(f"{NATS}_{arm}" for arm in ARMS), *groups_named), evaluate)
 
 
 def text_validation(context: EvalContext, texts: Sequence[str]) -> Evaluator:
     """Score held-out texts under the run's objective, always corrupted or split alike."""
     config, scorer = context.config, make_scorer(context)
-    sentinels = sentinel_ids(context.vocabulary, config.model.vocab_size)
+    sentinels = None
+    if config.data.objective.name == "span_corruption":
+        sentinels = sentinel_ids(context.vocabulary, config.model.vocab_size)
     examples = [
         encode_text(
             text,
@@ -113,31 +115,46 @@ def text_validation(context: EvalContext, texts: Sequence[str]) -> Evaluator:
             sentinels=sentinels,
         )
         for number, text in enumerate(texts)
+        if context.vocabulary.encode(text)
     ]
 
     def evaluate(params: dict[str, Any], step: int) -> dict[str, float]:
         scores: RowScores = scorer(params).score_examples(examples)
         return {NATS: scores.per_token()}
 
-    return evaluate
+    return Evaluator((NATS,), evaluate)
 
 
 def sample_writer(context: EvalContext, *, say: Callable[[str], None]) -> Evaluator:
-    """Expand the run's fixed queries into samples.jsonl and onto the console."""
+    """Expand the run's fixed queries into samples.jsonl and onto the console.
+
+    Raises ValueError for a query or prefix that the model cannot read.
+    """
     config, samples = context.config, context.config.samples
     sampling = SamplingConfig(max_tokens=samples.max_tokens, temperature=samples.temperature)
+    reads = ModelInput(
+        name=context.out.name,
+        vocabulary=context.vocabulary,
+        vocab_size=config.model.vocab_size,
+        settings=ExpanderSettings(
+            max_input_tokens=config.data.lengths.inputs,
+            prompt_ids=config.prompt_ids,
+            prefix_first=True,
+        ),
+    )
+    for query in samples.queries:
+        try:
+            reads.encode(query, samples.prefix)
+        except ValueError as error:
+            raise ValueError(f"SampleConfig: {query!r}: {error}; or set queries to ()") from error
 
     def evaluate(params: dict[str, Any], step: int) -> dict[str, float]:
         graph, state = nnx.split(context.bind(params))
         model = ExpanderModel(
-            name=f"{context.out.name}@{step}",
-            vocabulary=context.vocabulary,
-            vocab_size=config.model.vocab_size,
-            settings=ExpanderSettings(
-                max_input_tokens=config.data.lengths.inputs,
-                prompt_ids=config.prompt_ids,
-                prefix_first=True,
-            ),
+            name=f"{reads.name}@{step}",
+            vocabulary=reads.vocabulary,
+            vocab_size=reads.vocab_size,
+            settings=reads.settings,
             config=config.model,
             graph=graph,
             params=state,
@@ -156,7 +173,7 @@ def sample_writer(context: EvalContext, *, say: Callable[[str], None]) -> Evalua
         num_words = [len(e.text.split()) for texts in sets for e in texts]
         return {"words": float(np.mean(num_words))}
 
-    return evaluate
+    return Evaluator(("words",), evaluate)
 
 
 def add_samples(path: Path, rows: Sequence[dict[str, Any]], *, step: int) -> None:

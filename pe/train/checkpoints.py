@@ -19,8 +19,15 @@ class Checkpoints:
     """The checkpoints of one run, newest last."""
 
     def __init__(self, folder: Path, *, keep: int = 2):
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
         self.folder = folder.resolve()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            create=True,
+            # hosts wait for each other under a name of this folder's: another may be saving, too
+            multiprocessing_options=ocp.options.MultiprocessingOptions(
+                barrier_sync_key_prefix=self.folder.name
+            ),
+        )
         handlers = {STATE: ocp.StandardCheckpointHandler(), PLACE: ocp.JsonCheckpointHandler()}
         self._manager = ocp.CheckpointManager(self.folder, options=options, item_handlers=handlers)
 
@@ -64,8 +71,12 @@ class Checkpoints:
                 f"{'; '.join(wrong[:SHOWN_MISFITS])}{more}"
             )
 
+    def wait(self) -> None:
+        """Wait until what is being saved is whole."""
+        self._manager.wait_until_finished()
+
     def close(self) -> None:
-        """Wait for what is being saved."""
+        """Wait for what is being saved, and end."""
         self._manager.wait_until_finished()
         self._manager.close()
 

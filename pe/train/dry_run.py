@@ -17,6 +17,7 @@ from pe.models.partitioning import param_axes
 from pe.train.config import TrainConfig
 from pe.train.mesh import Layout, imagined_mesh
 from pe.train.optimizer import make_optimizer
+from pe.train.run import check_rows, model_flops
 from pe.train.seq2seq import METRIC_NAMES, make_seq2seq_loss
 from pe.train.start import draw_expander, param_type
 from pe.train.step import init_state, make_train_step
@@ -29,8 +30,10 @@ GIB = 2.0**30
 class RunSize:
     """Sizes of a run. Bytes are of one device; FLOPs of one step of all devices.
 
-    `activation_bytes` is what autodiff keeps for the backward pass, before XLA fuses or frees any
-    of it, and with the tensor axis left out of account: an upper bound.
+    `activation_bytes` is what autodiff keeps for the backward pass, before XLA fuses any of it and
+    with the tensor axis left out of account. What XLA works with on top, such as the logits'
+    gradient and a layer that is computed again, is not in it. `model_flops` are those that the
+    model needs by its formula, nothing computed twice; None where there is no formula.
     """
 
     num_params: int
@@ -42,6 +45,7 @@ class RunSize:
     ema_bytes: int
     activation_bytes: int
     step_flops: float
+    model_flops: float | None
 
     @property
     def total_bytes(self) -> int:
@@ -53,7 +57,7 @@ class RunSize:
 def measure_run_size(config: TrainConfig) -> RunSize:
     """Size a run up without making an array.
 
-    Raises ValueError when rules, mesh and network do not fit each other.
+    Raises ValueError when rules, mesh, rows and network do not fit each other.
     """
     blueprint = draw_expander(config)
     trained, frozen = split_names(blueprint.leaves, config.trainable)
@@ -62,6 +66,7 @@ def measure_run_size(config: TrainConfig) -> RunSize:
         for name, shape in blueprint.shapes.items()
     }
     layout = Layout(imagined_mesh(config.mesh), config.mesh.axis_rules)
+    check_rows(config, layout)
     shardings = layout.of_params(shapes, param_axes)
     optimizer = make_optimizer(config.optimizer, num_steps=config.loop.num_steps)
     params = {name: shapes[name] for name in trained}
@@ -77,7 +82,7 @@ def measure_run_size(config: TrainConfig) -> RunSize:
         prefix_dropout=config.prefix_dropout,
         num_steps=config.loop.num_steps,
     )
-    step = make_train_step(loss, optimizer, seed=0, num_microbatches=config.loop.num_microbatches)
+    step = make_train_step(loss, optimizer, seed=0)  # of microbatches XLA would count one
     lowered = jax.jit(step).lower(state, resting, batch_shapes(config, config.data.batch_rows))
     counted = lowered.cost_analysis() or {}
 
@@ -92,6 +97,11 @@ def measure_run_size(config: TrainConfig) -> RunSize:
         kept = jax.eval_shape(vjp, params, resting, batch_shapes(config, num_rows))
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
 
+    gradient_bytes = _device_bytes(params, {name: shardings[name] for name in trained})
+    if config.loop.num_microbatches > 1:  # their sum, in float32
+        gradient_bytes += sum(
+            4 * math.prod(shardings[name].shard_shape(shapes[name].shape)) for name in trained
+        )
     row_bytes = residual_bytes(2) - residual_bytes(
         1
     )  # what does not grow with rows is no activation
@@ -101,11 +111,12 @@ def measure_run_size(config: TrainConfig) -> RunSize:
         num_trained=sum(leaf.size for leaf in params.values()),
         num_devices=math.prod(layout.mesh.shape.values()),
         param_bytes=_device_bytes(shapes, shardings),
-        gradient_bytes=_device_bytes(params, {name: shardings[name] for name in trained}),
+        gradient_bytes=gradient_bytes,
         optimizer_bytes=_device_bytes(state.opt_state, placed.opt_state),
         ema_bytes=_device_bytes(state.ema, placed.ema),
         activation_bytes=int(row_bytes * max(1.0, rows)),
         step_flops=float(counted.get("flops", math.nan)),
+        model_flops=model_flops(config, trained, frozen),
     )
 
 
@@ -133,6 +144,7 @@ def describe_run_size(config: TrainConfig) -> str:
     size = measure_run_size(config)
     lengths, mesh = config.data.lengths, config.mesh
     data = 1 if mesh.data == -1 else mesh.data
+    needed = size.model_flops
     positions = config.data.batch_rows * (lengths.inputs + lengths.targets)
     lines = [
         ("parameters", f"{size.num_params:,}"),
@@ -148,10 +160,11 @@ def describe_run_size(config: TrainConfig) -> str:
         ("  gradients", f"{size.gradient_bytes / GIB:.2f} GiB"),
         ("  optimizer", f"{size.optimizer_bytes / GIB:.2f} GiB"),
         ("  running means", f"{size.ema_bytes / GIB:.2f} GiB"),
-        ("  activations", f"{size.activation_bytes / GIB:.2f} GiB at most ({config.model.remat})"),
+        ("  activations", f"{size.activation_bytes / GIB:.2f} GiB (remat {config.model.remat})"),
         (
             "FLOPs of a step",
             f"{size.step_flops:.4g} ({size.step_flops / positions:.4g} a position)",
         ),
+        ("  of the model", "no formula" if needed is None else f"{needed:.4g}"),
     ]
     return "\n".join(f"{name:<20}{value}" for name, value in lines)

@@ -29,8 +29,19 @@ from pe.train.metrics import MetricWriter
 from pe.train.step import COUNT, LossFn, TrainState, clear_sums, init_state, make_train_step
 from pe.train.trainable import TrainableConfig, split_names
 
-Evaluator = Callable[[dict[str, Any], int], dict[str, float]]
 LATEST, BEST = "checkpoints", "best"  # folders of a run
+Watched = list[tuple[int, Mapping[str, jax.Array], Any]]  # step, loss and gradient norm, batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluator:
+    """What is measured of the parameters as training goes on: (parameters, step) -> metrics.
+
+    `metrics` names what `run` gives, so that a name nothing gives is told before the first step.
+    """
+
+    metrics: tuple[str, ...]
+    run: Callable[[dict[str, Any], int], dict[str, float]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,15 +192,17 @@ def train_loop(
     place: Callable[[Any], Any],
     describe_batch: Callable[[Any], str],
     console: Console,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[bool], bool] = lambda is_log_step: False,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[TrainState, str]:
     """Train to `config.num_steps` from the newest checkpoint in `out`, or from the start.
 
-    Returns the state and why it ended: "done", "stopped" (`should_stop` said so, after a save) or
-    "early" (no better for `stop_after_evals`). Raises FloatingPointError when the loss is not
-    finite, naming the step and its examples.
+    `should_stop` is asked after every step, and told whether that step writes a line. Returns the
+    state and why it ended: "done", "stopped" (after a save) or "early" (no better for
+    `stop_after_evals`). Raises FloatingPointError when a loss or gradient is not finite, naming the
+    step and its examples, and ValueError where no evaluator gives `config.best_metric`.
     """
+    check_best_metric(config, evaluators)
     trainer = Trainer(task, config, layout)
     checkpoints = Checkpoints(out / LATEST, keep=config.keep_checkpoints)
     best_kept = Checkpoints(out / BEST, keep=1) if config.best_metric else None
@@ -203,7 +216,7 @@ def train_loop(
     else:
         state = trainer.first_state()
     writer = make_writer(start)
-    watched: list[tuple[int, jax.Array, Any]] = []  # since the last log: step, loss, batch
+    watched: Watched = []  # since the last check
     logged, since = start, time.perf_counter()
 
     def write(step: int, metrics: dict[str, float]) -> None:
@@ -213,8 +226,11 @@ def train_loop(
 
     def save(step: int) -> None:
         check_finite(watched, describe_batch)  # no checkpoint of a broken model
+        watched.clear()
         if writer is not None:
             writer.flush()
+        if best_kept is not None:
+            best_kept.wait()  # the place that is saved now says it is there
         saved = {"data": gather_places(batches.get_state()), "best": dataclasses.asdict(best)}
         checkpoints.save(step, state, saved)
 
@@ -226,10 +242,10 @@ def train_loop(
     try:
         for step in range(start + 1, config.num_steps + 1 if ended == "done" else 0):
             batch = next(batches)
-            state, loss = trainer.step(state, frozen, place(batch))
-            watched.append((step, loss, batch))
+            state, values_to_watch = trainer.step(state, frozen, place(batch))
+            watched.append((step, values_to_watch, batch))
             is_last = step == config.num_steps
-            is_told = False
+            is_told = should_stop(step % config.log_every_steps == 0)
             if is_last or step % config.log_every_steps == 0:
                 check_finite(watched, describe_batch)
                 watched.clear()
@@ -243,14 +259,15 @@ def train_loop(
                 state = trainer.clear_sums(state)
                 write(step, metrics)
                 logged, since = step, time.perf_counter()
-                is_told = should_stop()
             if is_last or step % config.eval_every_steps == 0:
                 begin = time.perf_counter()
+                check_finite(watched, describe_batch)
+                watched.clear()
                 params = {**frozen, **trainer.served(state)}
                 values = {
                     f"{name}/{k}": v
-                    for name, evaluate in evaluators.items()
-                    for k, v in evaluate(params, step).items()
+                    for name, evaluator in evaluators.items()
+                    for k, v in evaluator.run(params, step).items()
                 }
                 if best_kept is not None:
                     if update_best(best, step, values, config.best_metric):
@@ -277,14 +294,7 @@ def train_loop(
 
 
 def update_best(best: Best, step: int, values: Mapping[str, float], metric: str) -> bool:
-    """Note an evaluation in `best`; say whether it is the best. Lower is better.
-
-    Raises ValueError when the evaluators gave no such metric.
-    """
-    if metric not in values:
-        raise ValueError(
-            f"LoopConfig.best_metric: got {metric!r}, but the evaluators give {sorted(values)}"
-        )
+    """Note an evaluation in `best`; say whether it is the best. Lower is better."""
     if not values[metric] < (math.inf if best.value is None else best.value):  # NaN is no better
         best.num_evals_since += 1
         return False
@@ -305,16 +315,24 @@ def mean_metrics(state: TrainState, *, secs_per_step: float) -> dict[str, float]
     }
 
 
-def check_finite(
-    watched: list[tuple[int, jax.Array, Any]], describe_batch: Callable[[Any], str]
-) -> None:
-    """Raise FloatingPointError at the first step whose loss is not finite."""
-    for step, loss, batch in watched:
-        if not math.isfinite(float(loss)):
-            raise FloatingPointError(
-                f"loss is {float(loss)} at step {step}, of {describe_batch(batch)}; "
-                "lower OptimizerConfig.learning_rate, or look at these pairs with pe show"
-            )
+def check_best_metric(config: LoopConfig, evaluators: Mapping[str, Evaluator]) -> None:
+    """Raise ValueError where no evaluator gives the metric that the best is chosen by."""
+    known = sorted(f"{name}/{m}" for name, e in evaluators.items() for m in e.metrics)
+    if config.best_metric and config.best_metric not in known:
+        raise ValueError(
+            f"LoopConfig.best_metric: got {config.best_metric!r}, but the evaluators give {known}"
+        )
+
+
+def check_finite(watched: Watched, describe_batch: Callable[[Any], str]) -> None:
+    """Raise FloatingPointError at the first step whose loss or gradient is not finite."""
+    for step, values, batch in watched:
+        for name, value in values.items():
+            if not math.isfinite(float(value)):
+                raise FloatingPointError(
+                    f"{name} is {float(value)} at step {step}, of {describe_batch(batch)}; lower "
+                    "OptimizerConfig.learning_rate, or look at these rows"
+                )
 
 
 def gather_places(place: dict[str, Any]) -> list[dict[str, Any]]:

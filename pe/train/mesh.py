@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from pe.models.partitioning import AXIS_RULES, MESH_AXES, AnyMesh, Axes, AxisRules, make_spec
@@ -33,7 +34,12 @@ class MeshConfig:
             size = getattr(self, name)
             if size < 1 and not (name == "data" and size == -1):
                 raise ValueError(f"MeshConfig.{name}: got {size}, expected 1 or more")
+        known = [rule[0] for rule in AXIS_RULES]
         for rule in self.rules:
+            if not rule or rule[0] not in known:
+                raise ValueError(
+                    f"MeshConfig.rules: {rule} is of no logical axis; there are {known}"
+                )
             if unknown := set(rule[1:]) - set(MESH_AXES):
                 raise ValueError(
                     f"MeshConfig.rules: {rule} names the mesh axes {sorted(unknown)}, expected "
@@ -63,12 +69,15 @@ def make_mesh(config: MeshConfig) -> Mesh:
     """Lay out all devices of all hosts. Raises ValueError when the axes do not fill them up."""
     devices = jax.devices()
     shape = mesh_shape(config, len(devices))
-    if (shape[0] * shape[1]) % jax.process_count():
+    mesh = Mesh(mesh_utils.create_device_mesh(shape, devices), MESH_AXES)
+    num_shards = Layout(mesh, config.axis_rules).num_row_shards
+    if num_shards % jax.process_count():
         raise ValueError(
-            f"MeshConfig: data {shape[0]} x fsdp {shape[1]} cannot be dealt to "
-            f"{jax.process_count()} hosts; expected the tensor axis within a host"
+            f"MeshConfig: the rows of a batch are dealt to {num_shards} parts, which cannot be "
+            f"dealt to {jax.process_count()} hosts; expected data x fsdp to be a multiple of the "
+            "hosts, and both in the rule of 'batch'"
         )
-    return Mesh(np.array(devices).reshape(shape), MESH_AXES)
+    return mesh
 
 
 def imagined_mesh(config: MeshConfig) -> AbstractMesh:

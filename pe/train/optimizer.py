@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import jax
 import optax
 
 OPTIMIZERS = ("adafactor", "adamw")
@@ -15,9 +16,9 @@ class OptimizerConfig:
 
     `parameter_scaling` off makes Adafactor's rate absolute, as prompt tuning has it
     (arXiv:2104.08691); `decay_rate` is the exponent by which its second moments forget.
-    `weight_decay` is scaled by the learning rate in adamw; adafactor takes it as it is, at every
-    step (as in optax and T5X). `ema_decay` above 0 keeps running means of the trained parameters,
-    which are then what is evaluated and served.
+    `weight_decay` is scaled by the learning rate in adamw, which leaves vectors (norms' scales)
+    out; adafactor takes it as it is, at every step, of all (as in optax and T5X). `ema_decay` above
+    0 keeps running means of the trained parameters, which are then what is evaluated and served.
     """
 
     name: str = "adafactor"
@@ -97,7 +98,11 @@ def make_optimizer(config: OptimizerConfig, *, num_steps: int) -> optax.Gradient
         )
     else:
         rule = optax.adamw(
-            schedule, b1=config.beta1, b2=config.beta2, weight_decay=config.weight_decay
+            schedule,
+            b1=config.beta1,
+            b2=config.beta2,
+            weight_decay=config.weight_decay,
+            mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
         )
     clip = (
         optax.identity()

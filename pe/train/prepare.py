@@ -10,6 +10,7 @@ run/data/train.arrow  the training data, memory-mapped
 
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import subprocess
 from collections.abc import Callable, Sequence
@@ -29,11 +30,31 @@ from pe.data.tokenizer import Vocabulary, load_vocabulary, train_vocabulary
 from pe.records import content_hash
 from pe.train.config import TrainConfig
 from pe.train.start import FirstParams, StartModel
-from pe.weights.run_folder import INIT_FILE, RUN_FILE, VOCABULARY_FILE, describe_start
+from pe.weights.run_folder import (
+    INIT_FILE,
+    LATEST,
+    RUN_FILE,
+    VOCABULARY_FILE,
+    describe_start,
+    list_steps,
+    read_start,
+)
 
 UNIGRAM_FILE, ARROW_FILE = "unigram.npy", "train.arrow"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "sentencepiece", "numpy")
-WHERE_FIELDS = ("mesh",)  # of TrainConfig: where it is trained, not what
+# settings that a run may go on with others of: where it runs, how often it is looked at
+FREE_SETTINGS = (
+    "MeshConfig.",
+    "SampleConfig.",
+    "T5Config.remat",
+    "DataConfig.prefetch_batches",
+    "LoopConfig.log_every_steps",
+    "LoopConfig.eval_every_steps",
+    "LoopConfig.save_every_steps",
+    "LoopConfig.num_eval_pairs",
+    "LoopConfig.keep_checkpoints",
+    "VocabularyConfig.path",  # what it holds is compared instead
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +77,8 @@ def prepare_run(
 ) -> PreparedRun:
     """Lay out a run folder, or check that the one that is there belongs to these settings.
 
+    A folder without a checkpoint has nothing to lose, and is laid out anew.
+
     Raises ValueError when it does not, or settings, data and model do not fit each other.
     """
     if out.exists() and not out.is_dir():
@@ -70,9 +93,8 @@ def prepare_run(
         column=None if objective.name == "pairs" else objective.column,
         say=say,
     )
-    description = describe_run(data, parts, config)
-    if (out / RUN_FILE).is_file():
-        check_same_run(out, description, start)
+    if has_checkpoint(out):
+        check_same_run(out, describe_run(data, parts, config), config, start)
         return open_prepared(out)
     if config.vocabulary.path is not None:
         vocabulary = load_vocabulary(config.vocabulary.path)
@@ -84,15 +106,20 @@ def prepare_run(
             f"the vocabulary has {vocabulary.size} pieces, T5Config.vocab_size is "
             f"{config.model.vocab_size}; expected at least as many"
         )
+    if objective.name != "pairs":
+        parts = drop_empty(parts, vocabulary, say=say)
+    init = None if start is None else describe_init(config, vocabulary, start)
+    FirstParams(config, vocabulary, start)  # what cannot be trained leaves no folder
     (out / "data").mkdir(parents=True, exist_ok=True)
     write_arrow(parts.table, out / "data" / ARROW_FILE)
     vocabulary.save(out / VOCABULARY_FILE)
     counts = count_pieces(parts.table, vocabulary, config)
     np.save(out / UNIGRAM_FILE, counts)
-    if start is not None:
-        shards.write_json(out / INIT_FILE, describe_init(config, vocabulary, start))
+    (out / INIT_FILE).unlink(missing_ok=True)
+    if init is not None:
+        shards.write_json(out / INIT_FILE, init)
     shards.write_text(out / "config.gin", operative_config(config))
-    shards.write_json(out / RUN_FILE, description)
+    shards.write_json(out / RUN_FILE, describe_run(data, parts, config))
     return open_prepared(out)
 
 
@@ -107,16 +134,46 @@ def open_prepared(out: Path) -> PreparedRun:
     )
 
 
-def check_same_run(out: Path, new: dict[str, Any], start: StartModel | None) -> None:
+def has_checkpoint(out: Path) -> bool:
+    """Tell whether a folder holds a run that got as far as a checkpoint."""
+    return (out / RUN_FILE).is_file() and bool(list_steps(out / LATEST))
+
+
+def drop_empty(parts: Parts, vocabulary: Vocabulary, *, say: Callable[[str], None]) -> Parts:
+    """Leave out texts that have no token, such as invisible characters alone; say how many."""
+    has_tokens = np.array([bool(vocabulary.encode(t)) for t in parts.table["text"].to_pylist()])
+    if has_tokens.all():
+        return parts
+    bounds = np.cumsum([0, *parts.sizes])
+    sizes = [int(has_tokens[a:b].sum()) for a, b in itertools.pairwise(bounds)]
+    say(f"{np.sum(~has_tokens):,} texts without a token left out, {sum(sizes):,} kept")
+    if not all(sizes):
+        raise ValueError("a part of --data holds no text with a token; leave it out")
+    return dataclasses.replace(
+        parts, table=parts.table.filter(pa.array(has_tokens)), sizes=tuple(sizes)
+    )
+
+
+def check_same_run(
+    out: Path, new: dict[str, Any], config: TrainConfig, start: StartModel | None
+) -> None:
     """Raise ValueError when `out` holds a run of other settings, data or beginnings."""
     old = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
-    path = out / INIT_FILE
-    began = json.loads(path.read_text(encoding="utf-8"))["source"] if path.is_file() else None
+    init = read_start(out)
+    began = None if init is None else init["source"]
     if began != (None if start is None else start.source):
         raise ValueError(
             f"{out} holds a run that began with {began or 'random parameters'}; "
             "choose another --out, or give the same --init to go on"
         )
+    given = config.vocabulary.path
+    if given is not None:
+        same = load_vocabulary(given).model_bytes == (out / VOCABULARY_FILE).read_bytes()
+        if not same:
+            raise ValueError(
+                f"{out} holds a run with another vocabulary than {given}; choose another --out, or "
+                "give the same to go on"
+            )
     # settings that came into being since that run started have their defaults there
     differing = sorted(settings_lines(old["config"]) ^ settings_lines(new["config"]))
     if differing:
@@ -135,9 +192,9 @@ def check_same_run(out: Path, new: dict[str, Any], start: StartModel | None) -> 
 
 
 def settings_lines(stored: dict[str, Any]) -> set[str]:
-    """Return a stored config as gin lines, without what says where it is trained."""
-    kept = {name: value for name, value in stored.items() if name not in WHERE_FIELDS}
-    return set(operative_config(config_from_dict(TrainConfig, kept)).splitlines())
+    """Return a stored config as gin lines, without those that a run may change."""
+    lines = operative_config(config_from_dict(TrainConfig, stored)).splitlines()
+    return {line for line in lines if not line.startswith(FREE_SETTINGS)}
 
 
 def vocabulary_texts(table: pa.Table) -> list[str]:
@@ -161,7 +218,7 @@ def count_pieces(
 def describe_init(config: TrainConfig, vocabulary: Vocabulary, start: StartModel) -> Any:
     """Return what init.json holds."""
     first = FirstParams(config, vocabulary, start)
-    return describe_start(start.source, start.arrays, first.frozen)
+    return describe_start(start.source, start.step, start.arrays, first.frozen)
 
 
 def describe_run(data: Sequence[DataSpec], parts: Parts, config: TrainConfig) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pe.config import config_from_dict
 from pe.data.pipeline import ArrowSource, make_train_batches
 from pe.data.sources import DataSpec
 from pe.data.tokenizer import Vocabulary, load_vocabulary
+from pe.models.adapters import SOFT_PROMPT
 from pe.models.partitioning import param_axes
 from pe.models.t5 import T5
 from pe.models.t5_flops import train_step_flops
@@ -28,13 +29,13 @@ from pe.train.loop import Console, Evaluator, TrainTask, train_loop
 from pe.train.mesh import Layout, make_mesh, place_rows, place_whole
 from pe.train.metrics import MetricWriter
 from pe.train.optimizer import make_optimizer, make_schedule
-from pe.train.prepare import PreparedRun, open_prepared, prepare_run
+from pe.train.prepare import PreparedRun, has_checkpoint, open_prepared, prepare_run
 from pe.train.seq2seq import METRIC_NAMES, make_seq2seq_loss, pick_arrays
 from pe.train.start import FirstParams, adopt_model, open_start
 from pe.train.stop import StopSignal
 from pe.weights.checkpoint import load_params
 from pe.weights.formats import open_arrays
-from pe.weights.run_folder import VOCABULARY_FILE, open_run
+from pe.weights.run_folder import VOCABULARY_FILE, check_frozen, open_run, read_start
 
 SAMPLES_FILE = "samples.jsonl"
 
@@ -90,7 +91,7 @@ def train(
     "early". Raises ValueError when `out` holds a run with other settings, or data, model and config
     do not fit.
     """
-    start = None if init is None else open_start(init)
+    start = None if init is None else open_start(init, step=began_step(out))
     if start is not None:
         config = adopt_model(config, start)
     layout = Layout(make_mesh(config.mesh), config.mesh.axis_rules)
@@ -98,6 +99,10 @@ def train(
     prepared = on_first_host(
         lambda: prepare_run(data, out, config, start=start, say=say), lambda: open_prepared(out)
     )
+    if start is not None:
+        told = f"{out} is tuned on {start.source}"
+        frozen = check_frozen(start.arrays, read_start(out) or {"arrays": {}}, told=told)
+        start = dataclasses.replace(start, arrays={**start.arrays, **frozen})
     first = FirstParams(config, prepared.vocabulary, start)
     say(describe_first(first, prepared))
     task = make_task(config, first, layout)
@@ -131,9 +136,9 @@ def train(
 
 def make_task(config: TrainConfig, first: FirstParams, layout: Layout) -> TrainTask:
     """Make what the loop is handed of a T5 expander."""
-    loop, lengths = config.loop, config.data.lengths
-    tuned = "full" if not first.frozen else ("lora" if config.lora.rank else "inputs")
+    loop = config.loop
     device = jax.devices()[0]
+    flops = model_flops(config, first.trained, first.frozen)
     return TrainTask(
         loss=make_seq2seq_loss(
             first.blueprint.bind,
@@ -149,22 +154,47 @@ def make_task(config: TrainConfig, first: FirstParams, layout: Layout) -> TrainT
         optimizer=make_optimizer(config.optimizer, num_steps=loop.num_steps),
         schedule=make_schedule(config.optimizer, num_steps=loop.num_steps),
         ema_decay=config.optimizer.ema_decay,
-        step_flops=train_step_flops(
-            config.model,
-            num_rows=config.data.batch_rows,
-            input_length=lengths.inputs,
-            target_length=lengths.targets,
-            trainable=tuned,
-            lora_rank=config.lora.rank,
-            lora_targets=config.lora.targets,
-        ).total,
+        step_flops=flops,
         peak_flops=peak_flops(device.device_kind, config.model.dtype),
     )
+
+
+def model_flops(config: TrainConfig, trained: Sequence[str], frozen: Sequence[str]) -> float | None:
+    """Return the FLOPs that a step needs, or None where there is no formula for them.
+
+    There is one for batches of one shape, where all is trained, or LoRA alone, or a soft prompt.
+    """
+    kinds = {
+        "full": not frozen and not config.lora.rank,
+        "inputs": list(trained) == [SOFT_PROMPT],
+        "lora": all(".lora_" in name for name in trained),
+    }
+    kind = next((kind for kind, is_it in kinds.items() if is_it), None)
+    if kind is None or config.data.batching == "bucket":
+        return None
+    lengths = config.data.lengths
+    adapted = {"lora_rank": config.lora.rank, "lora_targets": config.lora.targets}
+    return train_step_flops(
+        config.model,
+        num_rows=config.data.batch_rows,
+        input_length=lengths.inputs,
+        target_length=lengths.targets,
+        trainable=kind,
+        **(adapted if kind == "lora" else {}),
+    ).total
+
+
+def began_step(out: Path) -> int | None:
+    """Return the step of the run that the run in `out`, if there is one, began with."""
+    start = read_start(out) if has_checkpoint(out) else None
+    return None if start is None else start["step"]
 
 
 def make_batches(config: TrainConfig, prepared: PreparedRun) -> Any:
     """Make this host's share of the batches."""
     num_hosts, streams = jax.process_count(), config.data.num_streams
+    if num_hosts > 1 and config.data.batching == "bucket":
+        raise ValueError("DataConfig.batching: 'bucket' is for one host; expected 'pack' or 'pad'")
     if streams % num_hosts:
         raise ValueError(
             f"DataConfig.num_streams: {streams} streams cannot be dealt to {num_hosts} hosts; "
@@ -203,14 +233,22 @@ def on_first_host(do: Callable[[], PreparedRun], then: Callable[[], PreparedRun]
     if jax.process_index() == 0:
         try:
             result = do()
-        except ValueError as caught:
+        except Exception as caught:  # the others wait for word of it
             error = caught
     failed = multihost_utils.broadcast_one_to_all(np.array(error is not None))
     if error is not None:
         raise error
     if failed:
         raise ValueError("the first host could not prepare the run; its own message says why")
-    return result or then()
+    if result is not None:
+        return result
+    try:
+        return then()
+    except FileNotFoundError as missing:
+        raise ValueError(
+            f"{missing.filename} of the first host is not here; expected a folder that all hosts "
+            "share for --out"
+        ) from missing
 
 
 def place_eval_rows(array: np.ndarray, layout: Layout) -> jax.Array:

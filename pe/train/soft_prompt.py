@@ -63,14 +63,22 @@ def make_soft_prompt(
     *,
     seed: int,
 ) -> Float[np.ndarray, "P D"]:
-    """Make the rows that a soft prompt begins with, float32."""
+    """Make the rows that a soft prompt begins with, float32.
+
+    Raises ValueError when its text has more pieces than it has positions.
+    """
     rng = np.random.default_rng(seed)
     width = table.shape[1]
     if config.init == "uniform":
         span = config.uniform_range
         return rng.uniform(-span, span, (config.length, width)).astype(np.float32)
     words = vocabulary.encode(config.text) if config.init == "text" else []
-    ids = words[: config.length]
+    if len(words) > config.length:
+        raise ValueError(
+            f"SoftPromptConfig.text has {len(words)} pieces, more than the {config.length} "
+            "positions of SoftPromptConfig.length; shorten the one or raise the other"
+        )
+    ids = list(words)
     pool = frequent_pieces(vocabulary, config.num_frequent)
     missing = config.length - len(ids)
     ids += rng.choice(pool, missing, replace=missing > len(pool)).tolist()

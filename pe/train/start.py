@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 
 from pe.data.tokenizer import Vocabulary
-from pe.models.adapters import SOFT_PROMPT, add_lora, add_soft_prompt
+from pe.models.adapters import SOFT_PROMPT, LoraConfig, add_lora, add_soft_prompt
 from pe.models.blueprint import Blueprint, draw_blueprint, flatten_params
 from pe.models.t5 import T5
 from pe.models.t5_config import T5Config
@@ -32,30 +32,35 @@ RUNTIME_FIELDS = ("dropout_rate", "dtype", "remat")  # of T5Config: how it is ru
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StartModel:
-    """A model that training begins with. `source` is where its own weights lie.
+    """A model that training begins with: where it lies, and of a run which step.
 
-    `arrays` may hold an earlier soft prompt or LoRA matrices beside the weights.
+    `arrays` may hold an earlier soft prompt or LoRA matrices beside the weights; `lora` are the
+    settings of the latter.
     """
 
     source: str
+    step: int | None
     config: T5Config
     arrays: Mapping[str, StoredArray]
     vocabulary: Path | None
+    lora: LoraConfig | None = None
 
 
-def open_start(source: str) -> StartModel:
-    """Open the model that training begins with: any format, or a run, also a tuned one.
+def open_start(source: str, *, step: int | None = None) -> StartModel:
+    """Open the model that training begins with: any format, or a run (at a step), also a tuned one.
 
     Raises ValueError when it is no model, or one with a soft prompt that cannot be told apart.
     """
     folder = Path(source).expanduser()
     if (folder / RUN_FILE).is_file():
-        parts = read_run(folder, open_base=open_arrays)
+        parts = read_run(folder, open_base=open_arrays, step=step)
         return StartModel(
-            source=parts.base_source or str(folder.resolve()),
+            source=str(folder.resolve()),
+            step=parts.step,
             config=parts.config,
             arrays=parts.arrays,
             vocabulary=parts.vocabulary,
+            lora=parts.lora if parts.lora.rank else None,
         )
     opened = open_model(source)
     if opened.expander.get("prompt_ids"):
@@ -66,6 +71,7 @@ def open_start(source: str) -> StartModel:
     check_arrays(opened.checkpoint)
     return StartModel(
         source=str(folder.resolve()) if folder.exists() else source,
+        step=None,
         config=opened.checkpoint.config,
         arrays=opened.checkpoint.arrays,
         vocabulary=opened.checkpoint.vocabulary,
@@ -91,7 +97,7 @@ def adopt_model(config: TrainConfig, start: StartModel) -> TrainConfig:
     kept = {name: getattr(config.model, name) for name in RUNTIME_FIELDS}
     vocabulary = config.vocabulary
     if vocabulary.path is None and start.vocabulary is not None:
-        vocabulary = dataclasses.replace(vocabulary, path=str(start.vocabulary))
+        vocabulary = dataclasses.replace(vocabulary, path=str(start.vocabulary.resolve()))
     if vocabulary.path is None:
         raise ValueError(
             f"{start.source} holds no vocabulary; give its SentencePiece model with "
@@ -139,7 +145,7 @@ class FirstParams:
                 "--init MODEL"
             )
         if start is not None:
-            check_start(start, blueprint)
+            check_start(start, blueprint, config.lora)
 
     def type_of(self, name: str) -> np.dtype:
         """Return the type that a parameter is kept in while training."""
@@ -194,8 +200,14 @@ def param_type(name: str, config: TrainConfig, *, is_trained: bool) -> np.dtype:
     return jnp.dtype(config.model.dtype if is_cast_name(name) else "float32")
 
 
-def check_start(start: StartModel, blueprint: Blueprint[T5]) -> None:
+def check_start(start: StartModel, blueprint: Blueprint[T5], lora: LoraConfig) -> None:
     """Hold the arrays of the start against the network. Raises ValueError naming what differs."""
+    if start.lora is not None and lora.rank and lora.scale != start.lora.scale:
+        raise ValueError(
+            f"{start.source} was tuned by LoRA with alpha {start.lora.alpha} at rank "
+            f"{start.lora.rank}, got alpha {lora.alpha} at rank {lora.rank}; expected the same "
+            "ratio, since its matrices are multiplied by it"
+        )
     shapes = blueprint.shapes
     adapters = {n for n in shapes if n == SOFT_PROMPT or ".lora_" in n}
     problems = [

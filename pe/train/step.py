@@ -18,7 +18,7 @@ from pe.train.mesh import Layout
 
 Params = Mapping[str, Any]
 LossFn = Callable[[dict[str, Any], Any, Int[Array, ""], Key[Array, ""]], "LossOutput"]
-GRAD_NORM, COUNT = "grad_norm", "count"
+LOSS, GRAD_NORM, COUNT = "loss", "grad_norm", "count"
 
 
 @jax.tree_util.register_dataclass
@@ -60,8 +60,10 @@ def make_train_step(
     num_microbatches: int = 1,
     ema_decay: float = 0.0,
     layout: Layout | None = None,
-) -> Callable[[TrainState, Params, Any], tuple[TrainState, Float[Array, ""]]]:
-    """Make the step, not yet compiled: (state, frozen parameters, batch) -> (state, mean loss).
+) -> Callable[[TrainState, Params, Any], tuple[TrainState, dict[str, Float[Array, ""]]]]:
+    """Make the step, not yet compiled: (state, frozen parameters, batch) -> (state, what to watch).
+
+    To be watched are the mean `loss` and the `grad_norm`: both have to stay finite.
 
     Its randomness is drawn from (seed, step), so that resuming is exact. With several microbatches
     the batch's rows are dealt to them and their gradients summed, in float32, before the one
@@ -96,7 +98,7 @@ def make_train_step(
         total, _ = jax.lax.scan(add, zeros, (parts, jnp.arange(num_microbatches)))
         return total
 
-    def step(state: TrainState, frozen: Params, batch: Any) -> tuple[TrainState, Array]:
+    def step(state: TrainState, frozen: Params, batch: Any) -> tuple[TrainState, dict[str, Any]]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         run = loss_and_grads if num_microbatches == 1 else accumulate
         grads, output = run(state.params, frozen, batch, state.step, key)
@@ -104,26 +106,35 @@ def make_train_step(
         grads = jax.tree.map(lambda g, p: (g / count).astype(p.dtype), grads, dict(state.params))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = cast(dict[str, Any], optax.apply_updates(state.params, updates))
+        decay = ema_decay_at(state.step, ema_decay)
         ema = {
-            name: ema_decay * mean + (1.0 - ema_decay) * params[name]
-            for name, mean in state.ema.items()
+            name: decay * mean + (1.0 - decay) * params[name] for name, mean in state.ema.items()
         }
-        one = jnp.float32(1)
+        one, grad_norm = jnp.float32(1), optax.tree.norm(grads)
         new = {
             **output.metrics,
-            GRAD_NORM: (optax.tree.norm(grads), one),
+            GRAD_NORM: (grad_norm, one),
             COUNT: (output.count, one),
         }
         sums = {name: _add(state.sums[name], value) for name, value in new.items()}
-        return TrainState(state.step + 1, params, opt_state, ema, sums), output.loss_sum / count
+        watched = {LOSS: output.loss_sum / count, GRAD_NORM: grad_norm}
+        return TrainState(state.step + 1, params, opt_state, ema, sums), watched
 
-    def on_mesh(state: TrainState, frozen: Params, batch: Any) -> tuple[TrainState, Array]:
+    def on_mesh(state: TrainState, frozen: Params, batch: Any) -> tuple[TrainState, dict[str, Any]]:
         if layout is None:
             return step(state, frozen, batch)
         with use_mesh(layout.mesh, layout.rules):
             return step(state, frozen, batch)
 
     return on_mesh
+
+
+def ema_decay_at(step: Int[Array, ""], decay: float) -> Float[Array, ""]:
+    """Return the decay of the running means at a step (0 is the first), `decay` in the long run.
+
+    Less at first, (1 + step) / (10 + step), so that random first parameters are soon forgotten.
+    """
+    return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 
 
 def _add(total: tuple[Array, Array], more: tuple[Array, Array]) -> tuple[Array, Array]:

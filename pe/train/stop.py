@@ -29,8 +29,13 @@ class StopSignal:
     def _remember(self, signum: int, frame: FrameType | None) -> None:
         self.was_asked = True
 
-    def is_agreed(self) -> bool:
-        """Say whether any host was asked; all hosts have to call this at the same step."""
+    def is_agreed(self, may_wait: bool) -> bool:
+        """Say whether any host was asked; all hosts have to call this at the same steps.
+
+        Several hosts ask each other only where they `may_wait` for each other.
+        """
         if jax.process_count() == 1:
             return self.was_asked
+        if not may_wait:
+            return False
         return bool(np.any(multihost_utils.process_allgather(np.array(self.was_asked))))

@@ -20,7 +20,7 @@ from pe.weights.bake import bake_soft_prompt
 from pe.weights.checkpoint import Checkpoint, StoredArray
 from pe.weights.hf import open_hf
 from pe.weights.pe_folder import MODEL_FILE, open_pe, read_description
-from pe.weights.run_folder import RUN_FILE, open_run
+from pe.weights.run_folder import RUN_FILE, open_run, read_run
 from pe.weights.t5x import find_checkpoint, open_t5x, read_soft_prompt_t5x
 
 SETTINGS_FILE = "pe_expander.json"  # beside the weights of formats that have no place for it
@@ -51,8 +51,14 @@ def open_model(source: str, *, vocabulary: Path | None = None) -> OpenedModel:
     return opened
 
 
-def open_arrays(source: str) -> Mapping[str, StoredArray]:
-    """Open a model's arrays alone, by name; what a tuned run takes its frozen ones from."""
+def open_arrays(source: str, step: int | None = None) -> Mapping[str, StoredArray]:
+    """Open a model's arrays alone, by name; what a tuned run takes its frozen ones from.
+
+    Of a run, those of a step as they are, a soft prompt and LoRA's matrices apart.
+    """
+    folder = Path(source).expanduser()
+    if (folder / RUN_FILE).is_file():
+        return read_run(folder, open_base=open_arrays, step=step).arrays
     return open_model(source).checkpoint.arrays
 
 

@@ -31,7 +31,7 @@ LATEST, BEST = "checkpoints", "best"
 PARAMS, EMA = "params.", "ema."
 LORA_A, LORA_B = ".lora_a", ".lora_b"
 
-OpenBase = Callable[[str], Mapping[str, StoredArray]]
+OpenBase = Callable[[str, int | None], Mapping[str, StoredArray]]  # of a source, of its step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,6 @@ class RunParts:
     config: T5Config
     lora: LoraConfig
     arrays: Mapping[str, StoredArray]
-    base_source: str | None  # of the arrays that were frozen
     vocabulary: Path | None
     description: Mapping[str, Any]
 
@@ -103,7 +102,7 @@ def read_run(folder: Path, *, open_base: OpenBase, step: int | None = None) -> R
         name.removeprefix(under): array
         for name, array in open_orbax(place / "state", under=under).items()
     }
-    base_source, frozen = read_frozen(folder, open_base=open_base)
+    frozen = read_frozen(folder, open_base=open_base)
     vocabulary = folder / VOCABULARY_FILE
     return RunParts(
         source=f"{folder}@{step}",
@@ -111,7 +110,6 @@ def read_run(folder: Path, *, open_base: OpenBase, step: int | None = None) -> R
         config=config,
         lora=lora,
         arrays={**frozen, **trained},
-        base_source=base_source if frozen else None,
         vocabulary=vocabulary if vocabulary.is_file() else None,
         description=description,
     )
@@ -120,7 +118,7 @@ def read_run(folder: Path, *, open_base: OpenBase, step: int | None = None) -> R
 def find_step(folder: Path, step: int | None) -> tuple[Path, int]:
     """Find a checkpoint's folder and its step. Raises ValueError when there is none."""
     steps, best = list_steps(folder / LATEST), list_steps(folder / BEST)
-    if step is None and best:
+    if best and step in (None, best[-1]):
         return folder / BEST / str(best[-1]), best[-1]
     if not steps:
         raise ValueError(f"{folder} holds no checkpoint yet; let pe train reach its first save")
@@ -137,34 +135,47 @@ def list_steps(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in paths if path.is_dir() and path.name.isdigit())
 
 
-def describe_start(source: str, arrays: Mapping[str, StoredArray], frozen: Iterable[str]) -> Any:
-    """Return what init.json holds: the source and a digest of every array that rests."""
-    return {"source": source, "arrays": {n: digest(arrays[n].read()) for n in frozen}}
+def describe_start(
+    source: str, step: int | None, arrays: Mapping[str, StoredArray], frozen: Iterable[str]
+) -> dict[str, Any]:
+    """Return what init.json holds: the source, a run's step, a digest of every array that rests."""
+    digests = {name: digest(arrays[name].read()) for name in frozen}
+    return {"source": source, "step": step, "arrays": digests}
 
 
-def read_frozen(folder: Path, *, open_base: OpenBase) -> tuple[str | None, dict[str, StoredArray]]:
-    """Return where training began and the arrays that rested, each checked when it is read."""
+def read_start(folder: Path) -> dict[str, Any] | None:
+    """Return what init.json holds, or None where training began with random parameters."""
     path = folder / INIT_FILE
-    if not path.is_file():
-        return None, {}
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    source, digests = stored["source"], stored["arrays"]
-    if not digests:
-        return source, {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def read_frozen(folder: Path, *, open_base: OpenBase) -> dict[str, StoredArray]:
+    """Return the arrays that rested while a run was tuned, each checked when it is read."""
+    start = read_start(folder)
+    if start is None or not start["arrays"]:
+        return {}
+    source = start["source"]
     try:
-        arrays = open_base(source)
+        arrays = open_base(source, start["step"])
     except ValueError as error:
         raise ValueError(
             f"{folder} was tuned on {source}, which cannot be opened any more: {error}"
         ) from error
-    if missing := [name for name in digests if name not in arrays]:
-        raise ValueError(
-            f"{folder} was tuned on {source}, which holds another model by now: "
-            f"{list_names(missing)} missing"
-        )
-    return source, {
-        name: _checked(arrays[name], name, digest, f"{folder} was tuned on {source}")
-        for name, digest in digests.items()
+    return check_frozen(arrays, start, told=f"{folder} was tuned on {source}")
+
+
+def check_frozen(
+    arrays: Mapping[str, StoredArray], start: Mapping[str, Any], *, told: str
+) -> dict[str, StoredArray]:
+    """Return the arrays that init.json names, each held against its digest when it is read.
+
+    Raises ValueError where one is missing.
+    """
+    if missing := [name for name in start["arrays"] if name not in arrays]:
+        raise ValueError(f"{told}, which holds another model by now: {list_names(missing)} missing")
+    return {
+        name: _checked(arrays[name], name, expected, told)
+        for name, expected in start["arrays"].items()
     }
 
 

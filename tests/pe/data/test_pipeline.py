@@ -309,6 +309,19 @@ def test_parts_are_drawn_at_their_rates_each_in_whole_epochs():
     assert {row for row in rows if row >= 42} == set(range(42, 142))
 
 
+@pytest.mark.parametrize("num_streams", [1, 2, 4])
+def test_every_stream_draws_from_every_part_at_its_rate(num_streams):
+    orders = [
+        make_order([20, 20], [0.5, 0.5], seed=0, stream=i, num_streams=num_streams)
+        for i in range(num_streams)
+    ]
+    rows = [[order[place] for place in range(40 // num_streams)] for order in orders]
+    assert [sum(row < 20 for row in stream) for stream in rows] == [20 // num_streams] * num_streams
+    assert sorted(row for stream in rows for row in stream) == list(
+        range(40)
+    )  # an epoch of both, by all together
+
+
 def test_parts_of_one_size_have_orders_of_their_own():
     order = make_order([20, 20], [0.5, 0.5], seed=0)
     rows = [order[place] for place in range(40)]

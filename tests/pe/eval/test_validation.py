@@ -97,6 +97,7 @@ def test_samples_of_a_run_that_was_cut_short_are_taken_back(tmp_path):
     assert [(row["step"], row["text"]) for row in rows] == [(1, "a"), (2, "d")]
 
 
+@pytest.mark.slow
 def test_texts_are_scored_under_the_runs_objective(tmp_path, tiny_config, start_run, data):
     config = dataclasses.replace(
         tiny_config,

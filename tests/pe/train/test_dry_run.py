@@ -79,6 +79,7 @@ def test_the_lines_name_parameters_memory_and_flops(tiny_config):
         "running means",
         "activations",
         "FLOPs of a step",
+        "of the model",
     ]
     assert "1 (data 1, fsdp 1, tensor 1)" in lines[2]
 

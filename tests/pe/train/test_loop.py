@@ -1,12 +1,23 @@
 """The loop by itself, around a task of one number: when it logs, evaluates, saves and stops."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from pe.train.loop import LoopConfig, TrainTask, check_finite, mean_metrics, own_place, train_loop
+from pe.train.checkpoints import Checkpoints
+from pe.train.loop import (
+    Evaluator,
+    LoopConfig,
+    TrainTask,
+    check_finite,
+    mean_metrics,
+    own_place,
+    train_loop,
+)
 from pe.train.mesh import Layout, MeshConfig, make_mesh
 from pe.train.metrics import MetricWriter, read_metrics
 from pe.train.step import LossOutput, TrainState
@@ -62,7 +73,7 @@ def loop(
     task=None,
     evaluators=None,
     console=lambda step, metrics: None,
-    should_stop=lambda: False,
+    should_stop=lambda is_log_step: False,
 ):
     return train_loop(
         task or make_task(),
@@ -71,7 +82,7 @@ def loop(
         config=config,
         layout=Layout(make_mesh(MeshConfig()), MeshConfig().axis_rules),
         make_writer=lambda start: MetricWriter(folder, start_step=start),
-        evaluators=evaluators or {},
+        evaluators={name: Evaluator(("loss",), run) for name, run in (evaluators or {}).items()},
         place=lambda batch: batch,
         describe_batch=lambda batch: f"pairs p{int(batch)}",
         console=console,
@@ -168,7 +179,7 @@ def test_no_broken_model_is_saved_between_two_log_lines(tmp_path):
 
 
 def test_an_infinite_loss_stops_too():
-    watched = [(7, jnp.float32(1.0), "a"), (8, jnp.float32(jnp.inf), "b")]
+    watched = [(7, {"loss": jnp.float32(1.0)}, "a"), (8, {"loss": jnp.float32(jnp.inf)}, "b")]
     with pytest.raises(FloatingPointError, match="loss is inf at step 8, of pair b"):
         check_finite(watched, lambda batch: f"pair {batch}")
     check_finite(watched[:1], str)
@@ -207,7 +218,8 @@ def test_running_means_are_what_is_evaluated(tmp_path):
     seen = []
     evaluators = {"x": lambda params, step: {"w": seen.append(float(params["w"])) or 0.0}}
     loop(tmp_path, config, task=task, evaluators=evaluators)
-    assert seen == [0.5, 1.75]  # 0.5 * 0 + 0.5 * 1, then 0.5 * 0.5 + 0.5 * 3
+    # the decay is 1/10, then 2/11: 0.1 * 0 + 0.9 * 1, then 2/11 * 0.9 + 9/11 * 3
+    assert seen == pytest.approx([0.9, 2.61818], rel=1e-5)
 
 
 def test_the_best_is_kept_and_training_ends_when_it_gets_no_better(tmp_path):
@@ -261,12 +273,13 @@ def test_a_loop_that_is_told_to_stop_saves_first_and_goes_on_later(tmp_path):
     config = LoopConfig(num_steps=6, log_every_steps=2, eval_every_steps=9, save_every_steps=9)
     asked = []
 
-    def should_stop():
-        asked.append(1)
-        return len(asked) == 2
+    def should_stop(is_log_step):
+        asked.append(is_log_step)
+        return len(asked) == 3
 
     state, ended = loop(tmp_path, config, should_stop=should_stop)
-    assert (ended, int(state.step), saved_steps(tmp_path)) == ("stopped", 4, [4])
+    assert (ended, int(state.step), saved_steps(tmp_path)) == ("stopped", 3, [3])
+    assert asked == [False, True, False]
     state, ended = loop(tmp_path, config)
     assert (ended, float(state.params["w"])) == ("done", 21.0)
 
@@ -298,3 +311,42 @@ def test_early_stopping_needs_a_metric():
         LoopConfig(stop_after_evals=2)
     with pytest.raises(ValueError, match=r"LoopConfig\.stop_after_evals: got 0"):
         LoopConfig(stop_after_evals=0, best_metric="x")
+
+
+def test_a_gradient_that_is_no_number_stops_at_its_own_step_before_anything_is_saved(tmp_path):
+    config = LoopConfig(num_steps=6, log_every_steps=4, eval_every_steps=9, save_every_steps=3)
+
+    def loss(params, batch, step, key):
+        # finite in value and not in slope: the root at 0, when the batch is 3
+        root = jnp.sqrt(jnp.where(batch == 3, params["rest"], 1.0))
+        metrics = {"nll": (batch, jnp.float32(1)), "padding_frac": (batch, jnp.float32(1))}
+        return LossOutput(loss_sum=root, count=jnp.float32(1), metrics=metrics)
+
+    task = dataclasses.replace(
+        make_task(),
+        loss=loss,
+        load=lambda names, shardings: {
+            name: jax.device_put(jnp.float32(0), shardings[name]) for name in names
+        },
+    )
+    with pytest.raises(FloatingPointError, match="grad_norm is inf at step 3, of pairs p3"):
+        loop(tmp_path, config, task=task)
+    assert saved_steps(tmp_path) == []
+
+
+def test_a_kill_between_two_saves_leaves_the_best_that_the_place_speaks_of(tmp_path, monkeypatch):
+    """What is best is on disk before a checkpoint says that it is."""
+    order = []
+    for name in ("wait", "save"):
+        method = getattr(Checkpoints, name)
+
+        def spy(self, *args, _name=name, _method=method):
+            order.append((self.folder.name, _name))
+            return _method(self, *args)
+
+        monkeypatch.setattr(Checkpoints, name, spy)
+    config = LoopConfig(
+        num_steps=1, log_every_steps=1, eval_every_steps=1, save_every_steps=1, best_metric="x/loss"
+    )
+    loop(tmp_path, config, evaluators={"x": lambda params, step: {"loss": 1.0}})
+    assert order == [("best", "save"), ("best", "wait"), ("checkpoints", "save")]

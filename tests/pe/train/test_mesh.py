@@ -36,6 +36,7 @@ def test_axes_that_do_not_fill_the_devices_are_refused(config):
         ({"data": 0}, r"MeshConfig\.data: got 0"),
         ({"fsdp": -1}, r"MeshConfig\.fsdp: got -1"),
         ({"rules": (("embed", "model"),)}, r"names the mesh axes \['model'\]"),
+        ({"rules": (("embeded", "fsdp"),)}, r"is of no logical axis; there are \['batch'"),
     ],
 )
 def test_a_setting_out_of_range_is_named(fields, message):

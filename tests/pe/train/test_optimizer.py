@@ -54,12 +54,14 @@ def test_adamw_moves_by_the_learning_rate_at_first():
     np.testing.assert_allclose(updates["w"], [-0.1, 0.1], rtol=1e-4)
 
 
-def test_adamw_decays_weights_only_when_asked_to():
+def test_adamw_decays_matrices_when_asked_to_and_never_vectors():
     config = OptimizerConfig(name="adamw", learning_rate=0.1, weight_decay=0.5, clip_norm=None)
     optimizer = make_optimizer(config, num_steps=10)
-    params = {"w": jnp.array([2.0])}
-    updates, _ = optimizer.update({"w": jnp.array([0.0])}, optimizer.init(params), params)
-    np.testing.assert_allclose(updates["w"], [-0.1 * 0.5 * 2.0], rtol=1e-6)
+    params = {"w": jnp.array([[2.0]]), "scale": jnp.array([2.0])}
+    nothing = {"w": jnp.zeros((1, 1)), "scale": jnp.zeros(1)}
+    updates, _ = optimizer.update(nothing, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["w"], [[-0.1 * 0.5 * 2.0]], rtol=1e-6)
+    assert float(updates["scale"][0]) == 0.0
 
 
 def read_second_moment(name):

@@ -6,21 +6,23 @@ import re
 
 import jax
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pe.data.features import encode_target
-from pe.data.sources import DataSpec
+from pe.data.sources import DataSpec, Parts
 from pe.data.tokenizer import load_vocabulary
 from pe.models.blueprint import flatten_params
 from pe.train import loop, run
 from pe.train.checkpoints import Checkpoints
-from pe.train.config import TrainConfig
+from pe.train.config import SampleConfig, TrainConfig
 from pe.train.loop import Trainer
 from pe.train.mesh import Layout, make_mesh
 from pe.train.metrics import read_metrics
 from pe.train.optimizer import OptimizerConfig
-from pe.train.prepare import prepare_run
+from pe.train.prepare import drop_empty, prepare_run
 from pe.train.run import batch_ids, load_run, make_task
+from pe.train.soft_prompt import SoftPromptConfig
 from pe.train.start import FirstParams
 
 
@@ -155,7 +157,7 @@ def test_a_loss_that_is_no_number_names_the_pairs_of_its_batch(
     tmp_path, tiny_config, dataset, train_pairs, monkeypatch
 ):
     def make_broken_step(*args, **kwargs):
-        return lambda state, frozen, batch: (state, jax.numpy.float32(jax.numpy.nan))
+        return lambda state, frozen, batch: (state, {"loss": jax.numpy.float32(jax.numpy.nan)})
 
     monkeypatch.setattr(loop, "make_train_step", make_broken_step)
     with pytest.raises(FloatingPointError, match="loss is nan at step 1, of pairs ") as error:
@@ -222,3 +224,42 @@ def test_rows_of_a_batch_are_told_as_pair_ids(source):
 def test_a_run_is_described_by_its_defaults_alone():
     config = TrainConfig()
     assert config.vocabulary.size <= config.model.vocab_size
+
+
+def test_what_a_run_may_change_and_still_go_on(run_folder, tiny_config, dataset):
+    loop_config = dataclasses.replace(
+        tiny_config.loop, log_every_steps=5, save_every_steps=9, keep_checkpoints=7
+    )
+    changed = dataclasses.replace(
+        tiny_config, loop=loop_config, samples=SampleConfig(queries=("a fox",))
+    )
+    data = [DataSpec(str(dataset))]
+    prepared = prepare_run(data, run_folder, changed, start=None, say=silence)
+    assert len(prepared.source) == 42
+
+
+def test_a_folder_without_a_checkpoint_is_laid_out_anew(tmp_path, tiny_config, dataset):
+    data = [DataSpec(str(dataset))]
+    prepare_run(data, tmp_path / "run", tiny_config, start=None, say=silence)
+    other = dataclasses.replace(tiny_config, optimizer=OptimizerConfig(learning_rate=0.5))
+    prepare_run(data, tmp_path / "run", other, start=None, say=silence)
+    assert "OptimizerConfig.learning_rate = 0.5" in (tmp_path / "run/config.gin").read_text()
+
+
+def test_settings_that_cannot_be_trained_leave_no_folder(tmp_path, tiny_config, dataset):
+    wrong = dataclasses.replace(tiny_config, soft_prompt=SoftPromptConfig(length=4))
+    with pytest.raises(ValueError, match="expected --init MODEL"):
+        prepare_run([DataSpec(str(dataset))], tmp_path / "run", wrong, start=None, say=silence)
+    assert not (tmp_path / "run").exists()
+
+
+def test_texts_without_a_token_are_left_out_and_counted(vocabulary):
+    texts = ["a red fox", "\u200b", "an old boat", "\ufeff"]
+    table = pa.table({"id": list("abcd"), "text": texts})
+    said = []
+    parts = drop_empty(Parts(table, (2, 2), (0.5, 0.5)), vocabulary, say=said.append)
+    assert parts.table["id"].to_pylist() == ["a", "c"]
+    assert parts.sizes == (1, 1)
+    assert said == ["2 texts without a token left out, 2 kept"]
+    with pytest.raises(ValueError, match="holds no text with a token"):
+        drop_empty(Parts(table.slice(1, 1), (1,), (1.0,)), vocabulary, say=silence)

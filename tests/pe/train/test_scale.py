@@ -157,6 +157,18 @@ def test_two_hosts_stop_together_when_one_is_told_to(dataset, tmp_path):
     assert read_metrics(out / "metrics.jsonl")[-1]["step"] == step
 
 
+def test_two_hosts_keep_the_best_beside_the_newest(dataset, tmp_path):
+    """Two folders are saved to at once; each host has to wait for the other in both."""
+    out = tmp_path / "hosts"
+    each = {f"LoopConfig__{name}": 1 for name in ("eval_every_steps", "save_every_steps")}
+    best = "validation/nats_per_token_query"
+    wait_for(start_hosts(dataset, out, num_devices=1, LoopConfig__best_metric=best, **each))
+    assert list_steps(out / "checkpoints") == [3, 4]
+    rows = [row for row in read_metrics(out / "metrics.jsonl") if best in row]
+    lowest = min(rows, key=lambda row: row[best])
+    assert list_steps(out / "best") == [lowest["step"]]
+
+
 def has_lines(out: Path):
     path = out / "metrics.jsonl"
     return path.is_file() and len(read_metrics(path)) >= 3

@@ -34,7 +34,8 @@ BATCH = jnp.array([4.0, 6.0])
 def test_a_step_goes_down_the_gradient_of_the_mean_and_counts(train_step):
     # loss (9 + 16) / 2 / 2 tokens; gradient (1 - 4, 2 - 6) / 2, of norm 2.5
     state, loss = train_step(fresh_state(), {}, BATCH)
-    assert float(loss) == pytest.approx(6.25)
+    assert float(loss["loss"]) == pytest.approx(6.25)
+    assert float(loss["grad_norm"]) == pytest.approx(2.5)
     np.testing.assert_allclose(state.params["w"], [1.15, 2.2], rtol=1e-6)
     assert int(state.step) == 1
     assert [float(v) for v in state.sums["grad_norm"]] == pytest.approx([2.5, 1])
@@ -122,4 +123,4 @@ def test_a_batch_without_a_token_moves_nothing():
     state = init_state({"w": jnp.array([1.0])}, optax.sgd(0.1), ("loss",))
     step = make_train_step(rows_loss, optax.sgd(0.1), seed=0)
     after, loss = jax.jit(step)(state, {"scale": jnp.float32(1)}, batch)
-    assert (float(loss), float(after.params["w"][0])) == (0.0, 1.0)
+    assert (float(loss["loss"]), float(after.params["w"][0])) == (0.0, 1.0)

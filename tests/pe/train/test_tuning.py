@@ -28,6 +28,7 @@ from pe.weights.orbax_folder import open_orbax
 
 REST = "embedding|(encoder|decoder)[.].*(kernel|scale|rel_embedding)"
 NAME = "encoder.layers.0.attention.query"
+SLOW = pytest.mark.slow
 
 
 def prompt_config(config, **changes):
@@ -61,7 +62,7 @@ def tune(tmp_path_factory, start_run, run_folder, dataset):
     """Tune the tiny run, on two parts of the same pairs; `console` may interrupt it."""
 
     def tune(config, name, *, init=run_folder, **options):
-        folder = tmp_path_factory.getbasetemp() / name
+        folder = tmp_path_factory.getbasetemp() / name  # or the path itself
         copy = tmp_path_factory.getbasetemp() / "second"
         if not copy.exists():
             shutil.copytree(dataset, copy)
@@ -104,7 +105,8 @@ def one_batch(config):
 
 
 @pytest.mark.parametrize(
-    ("make", "trained"), [(prompt_config, {"soft_prompt"}), (lora_config, None)]
+    ("make", "trained"),
+    [(prompt_config, {"soft_prompt"}), pytest.param(lora_config, None, marks=SLOW)],
 )
 def test_one_step_moves_what_is_tuned_and_not_one_other_byte(
     tiny_config, base, vocabulary, make, trained
@@ -130,6 +132,7 @@ def test_pretrained_weights_really_arrive(tiny_config, base, vocabulary, trained
     assert all(same)
 
 
+@SLOW
 def test_gradients_of_frozen_weights_are_never_computed(tiny_config, base, vocabulary):
     flops = {}
     for name, make in (("full", lambda config: config), ("prompt", prompt_config)):
@@ -143,6 +146,7 @@ def test_gradients_of_frozen_weights_are_never_computed(tiny_config, base, vocab
     assert flops["prompt"] < 0.72 * flops["full"]
 
 
+@SLOW
 def test_a_tuned_run_holds_what_was_tuned_alone(prompt_run, lora_run):
     for folder, ending in ((prompt_run, "soft_prompt"), (lora_run, (".lora_a", ".lora_b"))):
         state = open_orbax(folder / "checkpoints" / "6" / "state", under="params.")
@@ -150,6 +154,7 @@ def test_a_tuned_run_holds_what_was_tuned_alone(prompt_run, lora_run):
         assert all(name.endswith(ending) for name in state)
 
 
+@SLOW
 def test_tuning_lowers_the_loss(prompt_run, lora_run, run_folder):
     for folder in (prompt_run, lora_run):
         rows = read_metrics(folder / "metrics.jsonl")
@@ -157,7 +162,9 @@ def test_tuning_lowers_the_loss(prompt_run, lora_run, run_folder):
         assert all(np.isfinite(row["nll"]) for row in rows)
 
 
-@pytest.mark.parametrize("kind", ["prompt", "lora", "full"])
+@pytest.mark.parametrize(
+    "kind", ["prompt", *(pytest.param(k, marks=SLOW) for k in ("lora", "full"))]
+)
 def test_four_steps_are_two_and_a_restore_and_two_bit_for_bit(tune, tiny_config, prompt_run, kind):
     """With packing, a mixture, two streams, dropout and prefix dropout on."""
     make = {"prompt": prompt_config, "lora": lora_config, "full": lambda config: config}[kind]
@@ -203,6 +210,7 @@ def test_a_tuned_run_is_served_as_it_was_trained(prompt_run, base, vocabulary, t
     np.testing.assert_allclose(logits[0][..., :416], logits[1][..., :416], atol=1e-5)
 
 
+@SLOW
 def test_lora_is_merged_when_its_run_is_opened(lora_run, base):
     arrays = open_model(str(lora_run)).checkpoint.arrays
     tuned = open_orbax(lora_run / "checkpoints" / "6" / "state", under="params.")
@@ -214,6 +222,7 @@ def test_lora_is_merged_when_its_run_is_opened(lora_run, base):
     assert np.array_equal(arrays[rest].read(), base.arrays[rest].read())
 
 
+@SLOW
 def test_tuning_goes_on_from_a_tuned_run(tune, tiny_config, prompt_run):
     """As re-fine-tuning does: the soft prompt begins where the other run left it."""
     loop = dataclasses.replace(tiny_config.loop, num_steps=1, save_every_steps=1)
@@ -225,8 +234,50 @@ def test_tuning_goes_on_from_a_tuned_run(tune, tiny_config, prompt_run):
         for folder, step in ((prompt_run, "6"), (again, "1"))
     ]
     np.testing.assert_allclose(prompts[0].read(), prompts[1].read(), atol=1e-4)
-    sources = [json.loads((f / "init.json").read_text())["source"] for f in (prompt_run, again)]
-    assert sources[0] == sources[1]  # the weights lie where they always did
+    began = json.loads((again / "init.json").read_text())
+    assert (began["source"], began["step"]) == (str(prompt_run), 6)
+    assert load_run(again).prompt_ids == (416, 417, 418, 419, 420)  # through the run to its base
+
+
+@SLOW
+def test_a_run_may_rest_on_a_run_that_was_tuned_itself(tune, tiny_config, lora_run, base):
+    """LoRA's matrices and the weights below them rest; a soft prompt is tuned on top."""
+    loop = dataclasses.replace(tiny_config.loop, num_steps=2, save_every_steps=2)
+    rest = ((f"{REST}|.*lora_[ab]", "freeze"), ("soft_prompt", "train"))
+    config = dataclasses.replace(
+        prompt_config(tiny_config),
+        loop=loop,
+        lora=LoraConfig(rank=2, alpha=4.0),
+        trainable=TrainableConfig(rules=rest),
+    )
+    folder = tune(config, "on-top", init=lora_run)
+    arrays = open_model(str(folder)).checkpoint.arrays
+    merged = open_model(str(lora_run)).checkpoint.arrays
+    name = f"{NAME}.kernel"
+    assert np.array_equal(arrays[name].read(), merged[name].read())
+    assert not np.array_equal(arrays[name].read(), base.arrays[name].read())
+    assert arrays["embedding"].shape == (421, 16)
+
+
+@SLOW
+def test_lora_goes_on_with_the_same_scale_alone(tiny_config, lora_run, vocabulary):
+    start = open_start(str(lora_run))
+    other = dataclasses.replace(lora_config(tiny_config), lora=LoraConfig(rank=2, alpha=400.0))
+    with pytest.raises(ValueError, match=r"with alpha 4\.0 at rank 2, got alpha 400\.0 at rank 2"):
+        FirstParams(adopt_model(other, start), vocabulary, start)
+
+
+@SLOW
+def test_frozen_weights_that_changed_are_noticed_when_a_run_goes_on(
+    tune, tiny_config, prompt_run, tmp_path
+):
+    copy = shutil.copytree(prompt_run, tmp_path / "run")
+    shutil.rmtree(copy / "checkpoints" / "6")
+    stored = json.loads((copy / "init.json").read_text())
+    stored["arrays"]["embedding"] = "0" * 32
+    (copy / "init.json").write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match=r"is tuned on .*, which holds another embedding by now"):
+        tune(prompt_config(tiny_config), copy)
 
 
 def test_a_base_that_changed_is_noticed_when_it_is_read(prompt_run, tmp_path):
@@ -242,6 +293,7 @@ def test_a_base_that_changed_is_noticed_when_it_is_read(prompt_run, tmp_path):
         load_run(copy)
 
 
+@SLOW
 def test_going_on_with_another_beginning_is_refused(tune, tiny_config, prompt_run, run_folder):
     with pytest.raises(ValueError, match="holds a run with other settings"):
         tune(lora_config(tiny_config), "prompt")
