@@ -33,20 +33,22 @@ def make_validation(
 ) -> MakeEvaluators:
     """Make what `train` calls for its evaluators, of the validation split of the data.
 
-    Raises ValueError when the data cannot be read.
+    Parts that have none are said and left out.
     """
     objective = config.data.objective
     is_text = objective.name != "pairs"
-    tables = []
+    tables, lacking = [], []
     for spec in data:
         try:
             column = objective.column if is_text else None
             tables.append(load_part(spec, split="validation", half="", column=column))
         except ValueError as error:
-            say(f"no validation on {spec.path}: {error}")
+            lacking.append(f"no validation on {spec.path}: {error}")
     rows = choose_rows(pa.concat_tables(tables), config.loop.num_eval_pairs) if tables else []
 
     def make(context: EvalContext) -> dict[str, Evaluator]:
+        for told in lacking:  # now that the data has proved to be some
+            say(told)
         evaluators: dict[str, Evaluator] = {}
         if rows:
             evaluators["validation"] = (

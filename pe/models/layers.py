@@ -95,6 +95,20 @@ def relative_bucket(
     return offset + jnp.where(distance < num_exact, distance, log_bucket)
 
 
+def multiply_rows(
+    x: Float[Array, "*B in"], kernel: Float[Array, "in out"], dtype: jnp.dtype | None = None
+) -> Float[Array, "*B out"]:
+    """Return x @ kernel, summed in `dtype` where one is given.
+
+    All rows and positions are laid in one dimension first: on a CPU the kernel's gradient then
+    takes half the time (measured 2026-11-20). One position a row, as in decoding, stays as it is.
+    """
+    if x.ndim == 2 or x.shape[-2] == 1:
+        return jnp.matmul(x, kernel, preferred_element_type=dtype)
+    y = jnp.matmul(x.reshape(-1, x.shape[-1]), kernel, preferred_element_type=dtype)
+    return y.reshape(*x.shape[:-1], kernel.shape[-1])
+
+
 class Linear(nnx.Module):
     """A matrix without a bias: [... in] -> [... out]."""
 
@@ -106,11 +120,11 @@ class Linear(nnx.Module):
 
     def __call__(self, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
         x = x.astype(self.dtype)
-        y = x @ self.kernel[...].astype(self.dtype)
+        y = multiply_rows(x, self.kernel[...].astype(self.dtype))
         if not hasattr(self, "lora_a"):  # see pe.models.adapters
             return y
-        low = x @ self.lora_a[...].astype(self.dtype)
-        return y + (low @ self.lora_b[...].astype(self.dtype)) * self.lora_scale
+        low = multiply_rows(x, self.lora_a[...].astype(self.dtype))
+        return y + multiply_rows(low, self.lora_b[...].astype(self.dtype)) * self.lora_scale
 
 
 class RMSNorm(nnx.Module):

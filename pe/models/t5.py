@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from pe.axes import Array, Bool, Float, Int, Key
-from pe.models.layers import RMSNorm, attention_mask, dropout, on_rows
+from pe.models.layers import RMSNorm, attention_mask, dropout, multiply_rows, on_rows
 from pe.models.partitioning import constrain
 from pe.models.t5_config import T5Config
 from pe.models.t5_layers import DecoderLayer, EncoderLayer, make_bias, make_output, split_key
@@ -263,7 +263,7 @@ class T5(nnx.Module):
             table = self.embedding[...].astype(x.dtype)
             return jnp.einsum("btd,vd->btv", x, table, preferred_element_type=jnp.float32)
         kernel = self.decoder.logits_dense.kernel[...].astype(x.dtype)
-        return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
+        return multiply_rows(x, kernel, jnp.dtype("float32"))
 
     def encode_for_decoding(
         self, inputs: Int[Array, "B S"], segments: Int[Array, "B S"]

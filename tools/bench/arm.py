@@ -138,7 +138,7 @@ def make_ours(job: dict[str, Any], folder: Path) -> Arm:
     placed = jax.tree.map(jnp.asarray, pick_arrays(fixed))
     lowered = step.lower(state, frozen, placed)
     compiled = lowered.compile()
-    state, first_loss = compiled(state, frozen, placed)
+    state, first = compiled(state, frozen, placed)
     batches = None if job["is_fixed"] else open_batches(job, folder)
 
     def run(num_steps: int) -> int:
@@ -157,7 +157,7 @@ def make_ours(job: dict[str, Any], folder: Path) -> Arm:
     num_rows, input_length = fixed["inputs"].shape
     kind = jax.devices()[0].device_kind
     return run, {
-        "loss": float(first_loss),
+        "loss": float(first["loss"]),
         "batch_tokens": num_fixed,
         "device_kind": kind,
         "peak_flops": peak_flops(kind, job["dtype"]),

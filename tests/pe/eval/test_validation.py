@@ -13,6 +13,7 @@ from pe.eval.likelihood import Scorer, empty_queries
 from pe.eval.validation import add_samples, choose_rows, make_validation
 from pe.train.config import SampleConfig
 from pe.train.metrics import read_metrics
+from pe.train.run import EvalContext
 from pe.train.seq2seq import bind_state, make_row_scorer
 
 
@@ -113,7 +114,7 @@ def test_texts_are_scored_under_the_runs_objective(tmp_path, tiny_config, start_
     assert 4.0 < row["validation/nats_per_token"] < 8.0  # ln 512 is 6.2
 
 
-def test_data_without_a_validation_split_is_said_and_left_out(tmp_path, tiny_config):
+def test_data_without_a_validation_split_is_said_and_left_out(tmp_path, tiny_config, vocabulary):
     path = tmp_path / "texts.txt"
     path.write_text("a red fox\n")
     objective = ObjectiveConfig(name="prefix_lm", column="text")
@@ -121,7 +122,17 @@ def test_data_without_a_validation_split_is_said_and_left_out(tmp_path, tiny_con
         tiny_config, data=dataclasses.replace(tiny_config.data, objective=objective)
     )
     said = []
-    make_validation([DataSpec(str(path))], config, say=said.append)
+    make = make_validation([DataSpec(str(path))], config, say=said.append)
+    assert said == []  # whether there is any data at all is for training to tell
+    context = EvalContext(
+        config=config,
+        bind=lambda params: params,
+        vocabulary=vocabulary,
+        place=lambda array: array,
+        whole=None,
+        out=tmp_path,
+    )
+    assert make(context) == {}
     assert len(said) == 1
     assert f"no validation on {path}" in said[0]
 
