@@ -244,7 +244,8 @@ def test_training_killed_twice_ends_bit_for_bit_as_if_it_had_not_been(folder: Pa
         "--gin.LoopConfig.save_every_steps=20",
     ]
     data = str(folder / "data")
-    output = run_tool("kill_train.py", "--data", data, "--out", str(tmp_path), "--", *flags)
+    places = ("--data", data, "--out", str(tmp_path))
+    output = run_tool("kill_train.py", *places, "--kills", "3", "--", *flags)
     assert "every logged loss and every parameter is bit-identical" in output
 
 
