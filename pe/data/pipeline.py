@@ -76,8 +76,6 @@ class DataConfig:
     objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
 
     def __post_init__(self) -> None:
-        # a saved run's JSON has lists
-        object.__setattr__(self, "buckets", tuple(tuple(bucket) for bucket in self.buckets))
         if self.half not in ("", *HALVES):
             raise ValueError(f"DataConfig.half: got {self.half!r}, expected one of {HALVES} or ''")
         if self.batching not in BATCHINGS:
