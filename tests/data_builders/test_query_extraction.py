@@ -102,6 +102,7 @@ def test_nasty_input_ends(text):
         assert count_words(query) <= 24
 
 
+@pytest.mark.slow
 def test_real_prompts_give_queries_that_hold_every_rule():
     if not PROMPTS.exists():
         pytest.skip(f"real prompts are not here: {PROMPTS}")

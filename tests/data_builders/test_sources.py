@@ -207,6 +207,7 @@ def test_a_config_names_the_setting_that_is_wrong(settings, message):
         SourceConfig(**settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "num_rows"),
     [

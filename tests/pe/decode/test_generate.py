@@ -206,6 +206,7 @@ def test_first_tokens_come_as_often_as_the_model_says(forward, generator, many):
         assert abs(observed - share) < 3 * np.sqrt(share * (1 - share) / 64)
 
 
+@pytest.mark.slow
 def test_other_numbers_of_the_same_options_compile_nothing(t5):
     generator = Generator(*t5, forbidden=FORBIDDEN, row_buckets=(2, 4))
     parts = (generator._encode, generator._start, generator._run)

@@ -277,6 +277,7 @@ def test_the_vocabulary_of_t5_is_read_rightly():
             reader.check(processor.encode(text, enable_sampling=True, alpha=0.1, nbest_size=-1))
 
 
+@pytest.mark.slow
 def test_a_model_never_says_what_is_banned(trained):
     vocabulary, vocab_size = trained.vocabulary, trained.config.model.vocab_size
     forbidden = np.arange(vocab_size) >= vocabulary.size

@@ -67,6 +67,7 @@ def test_another_seed_gives_other_texts(expander, eight):
     assert texts(other) != texts(eight)
 
 
+@pytest.mark.slow
 def test_texts_do_not_depend_on_the_other_queries(expander, eight):
     queries = ["old boat at sea in a storm by night", "red fox", "moon"]
     results = expander.expand(queries, 8, prefix="ABST", seed=5, sampling=SAMPLING)
@@ -253,6 +254,7 @@ def test_only_a_text_without_end_token_is_cut_at_its_last_phrase(model):
         assert result[0].num_tokens == len(model.vocabulary.encode(text)) + ended
 
 
+@pytest.mark.slow
 def test_a_banned_phrase_is_in_no_text(expander):
     sampling = SamplingConfig(max_tokens=24)
     (plain,) = expander.expand(["red fox"], 32, sampling=sampling)

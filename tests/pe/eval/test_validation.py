@@ -41,6 +41,7 @@ def last_line(folder, name):
     return [row for row in read_metrics(folder / "metrics.jsonl") if name in row][-1]
 
 
+@pytest.mark.slow
 def test_validation_is_the_score_of_the_model_on_evenly_spaced_pairs(watched, dataset, trained):
     row = last_line(watched[0], "validation/nats_per_token_query")
     held_out = load_pairs(dataset, split="validation").to_pylist()
@@ -62,6 +63,7 @@ def test_validation_is_the_score_of_the_model_on_evenly_spaced_pairs(watched, da
         assert row[f"validation/nats_per_token_{arm}"] == pytest.approx(scores.per_token())
 
 
+@pytest.mark.slow
 def test_every_prefix_has_its_loss_with_it_and_without(watched, dataset):
     row = last_line(watched[0], "validation/nats_per_token_query")
     held_out = load_pairs(dataset, split="validation").to_pylist()
@@ -75,6 +77,7 @@ def test_every_prefix_has_its_loss_with_it_and_without(watched, dataset):
     assert all(row[f"{name}query/{p}"] != row[f"{name}no_prefix/{p}"] for p in prefixes)
 
 
+@pytest.mark.slow
 def test_samples_of_the_fixed_queries_are_written_and_said(watched):
     folder, said = watched
     rows = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]

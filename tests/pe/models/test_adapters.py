@@ -50,6 +50,7 @@ def test_ids_behind_the_vocabulary_are_the_soft_prompts_rows(prompted):
     np.testing.assert_array_equal(embedded[2], prompted.embedding[...][3])
 
 
+@pytest.mark.slow
 def test_a_soft_prompt_of_pieces_rows_is_those_pieces(prompted):
     model = make()
     add_soft_prompt(model, 2)
@@ -57,6 +58,7 @@ def test_a_soft_prompt_of_pieces_rows_is_those_pieces(prompted):
     np.testing.assert_allclose(logits(model), logits(make(), jnp.array([[9, 4, 3, 1]])), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_only_used_rows_of_a_soft_prompt_have_a_gradient():
     model = make()
     add_soft_prompt(model, 3)

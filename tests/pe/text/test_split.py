@@ -167,6 +167,7 @@ def test_nasty_input_ends_and_loses_no_invariant(text):
     assert bool(split.caption) == bool(split.prompt)
 
 
+@pytest.mark.slow
 def test_real_prompts_keep_their_content():
     if not PROMPTS.exists():
         pytest.skip(f"real prompts are not here: {PROMPTS}")

@@ -190,6 +190,7 @@ def test_four_steps_are_two_and_a_restore_and_two_bit_for_bit(tune, tiny_config,
     assert lines[0] == lines[1]
 
 
+@pytest.mark.slow
 def test_a_tuned_run_is_served_as_it_was_trained(prompt_run, base, vocabulary, tiny_config):
     """The baked model reads [prefix][soft prompt][query] as the trained network does."""
     model = load_model(prompt_run, dtype="float32")
@@ -280,6 +281,7 @@ def test_frozen_weights_that_changed_are_noticed_when_a_run_goes_on(
         tune(prompt_config(tiny_config), copy)
 
 
+@pytest.mark.slow
 def test_a_base_that_changed_is_noticed_when_it_is_read(prompt_run, tmp_path):
     copy = shutil.copytree(prompt_run, tmp_path / "run")
     stored = json.loads((copy / "init.json").read_text())
@@ -315,6 +317,7 @@ def test_a_soft_prompt_without_a_model_is_refused(tiny_config, vocabulary):
         FirstParams(prompt_config(tiny_config), vocabulary, None)
 
 
+@pytest.mark.slow
 def test_a_start_that_does_not_fit_is_named(tiny_config, prompt_run, vocabulary):
     start = open_start(str(prompt_run))
     longer = dataclasses.replace(prompt_config(tiny_config), soft_prompt=SoftPromptConfig(length=7))
