@@ -21,7 +21,7 @@ demo: $(VENV)/.installed
 	  --model $(DEMO)/run -n 4
 
 test: $(VENV)/.installed-test
-	$(VENV)/bin/python -m pytest -n 2 -m "not slow and not gpu and not network and not torch and not seqio"
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not network and not torch and not seqio"
 
 test-all: $(VENV_ALL)/.installed
 	$(VENV_ALL)/bin/python -m pytest -n 2 -m "not gpu and not network"

@@ -1,5 +1,7 @@
 """`pe build`: run the stages over a source and publish the dataset. `pe show`: walk a row back.
 
+The source is a table of prompts, or pictures (`image_plan.py`).
+
 out/stages/NAME-VERSION-KEY/   one folder a stage and setting; what a rerun goes on from
 out/pairs/  out/dropped/       the dataset, and every row that is not in it with its reason
 out/prompt_expansion/1.0.0/    the same as a TensorFlow dataset
@@ -19,6 +21,9 @@ import pyarrow.parquet as pq
 
 from data_builders import card
 from data_builders.cleaning import DuplicateConfig, DuplicateStage
+from data_builders.image_filter import ImageFilterConfig
+from data_builders.image_plan import is_image_source, make_image_stages, top_quartile
+from data_builders.image_source import ImageSource, ImageSourceConfig
 from data_builders.ingest import IngestConfig, IngestStage, TableSource
 from data_builders.inversion import GivenPromptConfig, GivenPromptStage
 from data_builders.pairing import PairStage
@@ -28,6 +33,9 @@ from data_builders.querying import RuleQueryStage
 from data_builders.sources import SourceConfig
 from pe import shards
 from pe.config import operative_config
+from pe.data.image_file import ImageLimits
+from pe.engines.aesthetics import AestheticConfig
+from pe.engines.inverter import InverterConfig
 from pe.pairs import PairConfig
 from pe.records import Dropped, Pair, arrow_schema
 from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig, Source, StageFolder
@@ -35,14 +43,25 @@ from pe.stages.stage import Stage
 
 PUBLISHED = ("pairs", "dropped", NAME, "README.md", "config.gin")
 STATS = "stats.json"
+INPUTS = ("auto", "prompts", "images")
 PUBLISHING = shards.TEMPORARY + "publish"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildConfig:
-    """All settings of a build."""
+    """All settings of a build.
 
+    input   what the source is: "prompts", "images", or "auto": a folder, a .tar and Parquet with
+            images are pictures, all else is a table of prompts
+    """
+
+    input: str = "auto"
     file_format: str = "arrayrecord"
+    images: ImageSourceConfig = dataclasses.field(default_factory=ImageSourceConfig)
+    limits: ImageLimits = dataclasses.field(default_factory=ImageLimits)
+    aesthetics: AestheticConfig = dataclasses.field(default_factory=AestheticConfig)
+    filter: ImageFilterConfig = dataclasses.field(default_factory=ImageFilterConfig)
+    inverter: InverterConfig = dataclasses.field(default_factory=InverterConfig)
     source: SourceConfig = dataclasses.field(default_factory=SourceConfig)
     runner: RunnerConfig = dataclasses.field(default_factory=RunnerConfig)
     ingest: IngestConfig = dataclasses.field(default_factory=IngestConfig)
@@ -53,17 +72,35 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         check_file_format(self.file_format)
+        if self.input not in INPUTS:
+            raise ValueError(f"BuildConfig.input: got {self.input!r}, expected one of {INPUTS}")
 
 
-def make_stages(config: BuildConfig) -> list[Stage]:
-    """Make the stages of a build from prompts, in order."""
-    return [
-        IngestStage(config.ingest),
-        GivenPromptStage(config.invert),
-        DuplicateStage(config.duplicates),
-        RuleQueryStage(config.queries),
-        PairStage(config.pairs),
-    ]
+def make_plan(
+    source: Path, config: BuildConfig, say: Callable[[str], None]
+) -> tuple[Source, list[Stage]]:
+    """Open a source and make the stages that it goes through, in order; no model is loaded."""
+    stages: list[Stage]
+    if config.input == "images" or (config.input == "auto" and is_image_source(source)):
+        rows = ImageSource(source, config.images, shard_rows=config.runner.shard_rows)
+        stages = make_image_stages(
+            rows.root,
+            limits=config.limits,
+            aesthetics=config.aesthetics,
+            keep=config.filter,
+            inverter=config.inverter,
+            say=say,
+        )
+    else:
+        if config.inverter.encoder or config.aesthetics.weights:
+            raise ValueError(
+                f"{source} is a table of prompts, which no encoder looks at; leave --encoder and "
+                "AestheticConfig.weights out, or give a folder of images"
+            )
+        rows = TableSource(source, config.source, shard_rows=config.runner.shard_rows)
+        stages = [IngestStage(config.ingest), GivenPromptStage(config.invert)]
+    stages += [DuplicateStage(config.duplicates), RuleQueryStage(config.queries)]
+    return rows, [*stages, PairStage(config.pairs)]
 
 
 def build(
@@ -75,7 +112,7 @@ def build(
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Build the dataset of a prompt table under `out` and return what stats.json holds.
+    """Build the dataset of a table or of pictures under `out`; return what stats.json holds.
 
     A killed build goes on where it was; a finished one is returned as it stands.
 
@@ -83,9 +120,9 @@ def build(
     source or other settings and `replace` is not given.
     """
     check_folder(out)
-    rows = TableSource(source, config.source, shard_rows=config.runner.shard_rows)
+    rows, stages = make_plan(source, config, say)
     runner = LocalRunner(out, config.runner, progress=progress)
-    key = f"{plan_key(runner, rows.key, config)}-{config.file_format}"
+    key = f"{plan_key(runner, rows.key, stages)}-{config.file_format}"
     finished = card.read_stats(out / STATS)
     if finished is not None and finished["key"] == key:
         say(f"{out} is finished already, with this source and these settings")
@@ -98,8 +135,11 @@ def build(
         )
     out.mkdir(parents=True, exist_ok=True)
     folders: list[StageFolder] = []
-    for stage in make_stages(config):
+    for stage in stages:
         source_rows: Source = folders[-1] if folders else rows
+        if isinstance(stage, PairStage) and config.pairs.high_aesthetic is None:
+            high = top_quartile(folders)
+            stage = PairStage(dataclasses.replace(config.pairs, high_aesthetic=high))
         folders.append(runner.run(stage, source_rows))
     if folders[-1].stats.num_out == 0:
         reasons = "; ".join(
@@ -127,10 +167,10 @@ def check_folder(out: Path) -> None:
         )
 
 
-def plan_key(runner: LocalRunner, source_key: str, config: BuildConfig) -> str:
-    """Return the key of the last stage: it hashes the source and the settings of every stage."""
+def plan_key(runner: LocalRunner, source_key: str, stages: list[Stage]) -> str:
+    """Return a hash of the source and the settings of every stage, as they were given."""
     key = source_key
-    for stage in make_stages(config):
+    for stage in stages:
         _, key = runner.stage_folder(stage, key)
     return key
 

@@ -14,6 +14,10 @@
 | S | key positions of an attention |
 | K | candidates: samples of one query |
 | E | embedding width of an image or text encoder |
+| C | texts laid into rows; or the width of what is attended to |
+| Q | learned queries of a pooler |
+| R, W | packed rows, and positions of each |
+| Y, X | pixels of an image, down and across |
 """
 
 from jaxtyping import Array, Bool, Float, Int, Key, UInt

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pe.commands.build import add_build, add_show
 from pe.commands.convert import add_convert
 from pe.commands.expand import add_expand
+from pe.commands.flavors import add_flavors
+from pe.commands.invert import add_invert
 from pe.commands.score import add_score
 from pe.commands.train import add_train
 
@@ -23,6 +25,8 @@ ADDERS = {
     "expand": add_expand,
     "score": add_score,
     "convert": add_convert,
+    "flavors": add_flavors,
+    "invert": add_invert,
 }
 
 

@@ -1,6 +1,7 @@
 """What a person sees: progress on stderr (bars on a terminal, else lines), tables on stdout."""
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from pe.records import Expansion
 
+RATE_SECS = 60.0  # what a rate is taken over: finished shards of an earlier run pass in no time
 LINE_SECS = 10.0  # between plain lines, where there is no terminal to draw a bar on
 STDERR = Console(stderr=True, highlight=False, emoji=False)
 
@@ -41,7 +43,7 @@ class StageProgress:
             disable=not STDERR.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._begin: dict[str, float] = {}
+        self._recent: dict[str, deque[tuple[float, int]]] = {}
         self._spoken = time.monotonic()
 
     def __enter__(self) -> "StageProgress":
@@ -55,14 +57,21 @@ class StageProgress:
         now = time.monotonic()
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=num_total, rate="")
-            self._begin[stage] = now
-        rate = num_rows / max(1e-3, now - self._begin[stage])
-        shown = f"{rate:,.0f} rows/s" if now - self._begin[stage] > 0.5 else ""
+            self._recent[stage] = deque()
+        recent = self._recent[stage]
+        recent.append((now, num_rows))
+        while len(recent) > 2 and recent[1][0] < now - RATE_SECS:
+            recent.popleft()
+        begin, first_rows = recent[0]
+        rate = (num_rows - first_rows) / max(1e-3, now - begin)
+        shown = f"{rate:,.{0 if rate >= 10 else 2}f} rows/s" if now - begin > 0.5 else ""
         self._bars.update(self._tasks[stage], completed=num_rows, rate=shown)
         if not STDERR.is_terminal and now - self._spoken > LINE_SECS:
             self._spoken = now
-            left = f", {format_secs((num_total - num_rows) / rate)} left" if num_total else ""
-            say(f"{stage}: {num_rows:,}/{num_total or '?'} rows, {shown}{left}")
+            parts = [f"{num_rows:,}/{num_total or '?'} rows", *filter(None, [shown])]
+            if shown and rate and num_total:
+                parts.append(f"{format_secs((num_total - num_rows) / rate)} left")
+            say(f"{stage}: {', '.join(parts)}")
 
 
 class TrainProgress:

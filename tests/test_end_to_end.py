@@ -57,6 +57,7 @@ def test_the_run_has_its_settings_and_metrics(folder: Path):
     assert list((folder / "run" / "tensorboard").iterdir())
 
 
+@pytest.mark.slow
 def test_expand_prints_json_that_is_the_same_for_the_same_seed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -82,6 +83,7 @@ def test_expand_reads_queries_from_stdin_and_prints_a_table(
     assert "a lighthouse" in text
 
 
+@pytest.mark.slow
 def test_expand_streams_what_it_would_have_printed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -103,6 +105,7 @@ def test_expand_streams_what_it_would_have_printed(
     assert capsys.readouterr().out == f"a red fox\n{text}\n"
 
 
+@pytest.mark.slow
 def test_expand_keeps_bans_and_searches_beams(folder: Path, capsys: pytest.CaptureFixture[str]):
     command = ["expand", "a red fox", "--model", str(folder / "run"), "--max_tokens", "9", "--json"]
     assert cli.main([*command, "-n", "2", "--beams", "3", "--ban", "*e*"]) == 0

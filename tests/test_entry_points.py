@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("build", "show", "train", "expand", "score", "convert")
+COMMANDS = ("build", "show", "train", "expand", "score", "convert", "flavors", "invert")
 TOOLS = sorted(ROOT.glob("tools/**/*.py"))
 
 
@@ -35,6 +35,7 @@ def test_help_of_a_command_lists_its_gin_names():
     assert "--gin.T5Config.d_model=256" in run("-m", "pe.cli", "train", "--help")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda path: path.name)
 def test_a_tool_has_help(tool: Path):
     assert "usage:" in run(str(tool), "--help")

@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pe.commands.flag import add_gin_flags, gin_epilog, load_settings, new_command
+from pe.commands.flag import add_gin_flags, gin_epilog, load_settings, new_command, quiet_libraries
+from pe.commands.invert import add_inverter_flags, inverter_bindings
 
 
 def _build_config() -> type:
@@ -19,11 +20,14 @@ def add_build(commands: Any, with_help: bool) -> None:
         commands,
         "build",
         _run_build,
-        "Build a dataset of {query: prompt} pairs from a table of prompts.",
+        "Build a dataset of {query: prompt} pairs from a table of prompts, or from pictures.",
         gin_epilog(_build_config, with_help),
     )
     command.add_argument(
-        "source", metavar="SOURCE", help=".jsonl .csv .tsv .parquet .txt, plain or .gz"
+        "source",
+        metavar="SOURCE",
+        help="prompts: .jsonl .csv .tsv .parquet .txt, plain or .gz; or pictures: a folder of "
+        "them, of WebDataset tars or of Parquet files, or one such file",
     )
     command.add_argument("--out", required=True, metavar="DIR", help="where the dataset goes")
     command.add_argument("--prompt_column", metavar="NAME", help="default: prompt, text or caption")
@@ -31,6 +35,7 @@ def add_build(commands: Any, with_help: bool) -> None:
         "--query_column", metavar="NAME", help="default: query, where there is one"
     )
     command.add_argument("--limit", type=int, metavar="N", help="read only the first N rows")
+    add_inverter_flags(command, encoder="needed for pictures")
     command.add_argument(
         "--file_format",
         choices=("arrayrecord", "tfrecord"),
@@ -45,6 +50,7 @@ def add_build(commands: Any, with_help: bool) -> None:
 
 
 def _run_build(args: argparse.Namespace) -> None:
+    quiet_libraries()
     from data_builders.main import BuildConfig, build
     from pe.console import StageProgress, say
 
@@ -52,7 +58,9 @@ def _run_build(args: argparse.Namespace) -> None:
         "SourceConfig.prompt_column": args.prompt_column,
         "SourceConfig.query_column": args.query_column,
         "SourceConfig.limit": args.limit,
+        "ImageSourceConfig.limit": args.limit,
         "BuildConfig.file_format": args.file_format,
+        **inverter_bindings(args),
     }
     extra = [f"{name}={value!r}" for name, value in flags.items() if value is not None]
     config = load_settings(BuildConfig, args, extra)

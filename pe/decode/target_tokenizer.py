@@ -1,36 +1,36 @@
 """What a text costs in the encoder that is to read it: its own tokenizer, and its room.
 
-Knows CLIP's byte-level BPE (three ways of storing it), SentencePiece models and `tokenizer.json`.
+Knows CLIP's byte-level BPE as transformers applies it, SentencePiece models and `tokenizer.json`.
 The project ships none of them: they are read from a path, from the package open_clip where that is
 installed, or from the Hugging Face hub and its cache. Knows nothing about cutting a text.
 """
 
 import dataclasses
-import gzip
-import importlib.util
-import json
-import os
 import re
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import sentencepiece
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, normalizers
 
-CLIP_WINDOW_TOKENS = 77  # start, 75 of text, end (arXiv:2103.00020 sec. 2.4)
-CLIP_REPO = "openai/clip-vit-large-patch14"
+from pe.data.clip_tokenizer import (
+    CLIP_WINDOW_TOKENS,
+    CLIP_WORD,
+    END,
+    MERGE_FILE,
+    START,
+    ClipVocabulary,
+    fetch_files,
+    find_clip_vocabulary,
+    read_clip_vocabulary,
+    read_json,
+)
+
 T5_REPO = "google/t5-v1_1-xxl"
-_START, _END = "<|startoftext|>", "<|endoftext|>"
-_NUM_MERGES = 49_152 - 256 - 2  # CLIP takes these of the 262,144 that its file holds
-_MERGE_FILE = "bpe_simple_vocab_16e6.txt.gz"
 _NO_LIMIT = 1_000_000  # a model_max_length beyond this is a library's way to say "unknown"
 _NAMED = re.compile(r"(clip|t5)(?::([0-9]{1,9}))?(?:=(.+))?")
 _SIZED = re.compile(r"(.+):([0-9]{1,9})")
 _FORMS = "clip, clip:K, t5:N, PATH or PATH:N; or clip=PATH, clip:K=PATH, t5:N=PATH"
-_CLIP_WORD = (
-    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,8 +133,10 @@ def _load_named(spec: str, kind: str, size: int | None, given: str | None) -> Ta
                 f"target {spec!r}: {given} holds another tokenizer than {kind}'s; expected that, "
                 f"or name the path alone with its number of tokens, as in {given}:77"
             )
+    elif kind == "clip":
+        loaded = _make_clip(find_clip_vocabulary("name your own (clip=PATH)"))
     else:
-        loaded = _find_clip() if kind == "clip" else _find_t5()
+        loaded = _find_t5()
     if kind == "t5":
         assert size is not None
         return _make_target(spec, size, loaded)
@@ -156,58 +158,24 @@ def _make_target(spec: str, budget: int, loaded: _Loaded) -> Target:
     return Target(name=spec, budget=budget, num_special=loaded.num_special, encode=loaded.encode)
 
 
-def _find_clip() -> _Loaded:
-    """Find CLIP's tokenizer: beside open_clip's code, which is not run, or in the hub."""
-    package = importlib.util.find_spec("open_clip")
-    for folder in (package.submodule_search_locations or ()) if package is not None else ():
-        if (path := Path(folder) / _MERGE_FILE).is_file():
-            return _read_tokenizer(path)
-    ways = "name your own (clip=PATH), install open_clip (pip install open_clip_torch)"
-    paths = _fetch(CLIP_REPO, ("vocab.json", "merges.txt"), f"CLIP's tokenizer: {ways}")
-    return _read_clip_files(*paths)
-
-
 def _find_t5() -> _Loaded:
     """Find T5's tokenizer in the hub."""
-    (path,) = _fetch(T5_REPO, ("spiece.model",), "T5's tokenizer: name your own (t5:N=PATH)")
+    (path,) = fetch_files(T5_REPO, ("spiece.model",), "T5's tokenizer: name your own (t5:N=PATH)")
     return _read_sentencepiece(path)
-
-
-def _fetch(repo: str, names: Iterable[str], what: str) -> list[Path]:
-    """Return files of the hub; nothing is asked of the network for those already in its cache."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the package is imported
-    import huggingface_hub
-
-    paths = []
-    for name in names:
-        path = huggingface_hub.try_to_load_from_cache(repo, name)
-        if not isinstance(path, str):
-            try:
-                path = huggingface_hub.hf_hub_download(repo, name)
-            except Exception as error:  # its own, the HTTP library's, or the system's
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise ValueError(
-                    f"no tokenizer found. For {what}, or go online once to fetch {repo} from the "
-                    f"hub (without HF_HUB_OFFLINE). The hub gave no {name}: {reason}"
-                ) from error
-        paths.append(Path(path))
-    return paths
 
 
 def _read_tokenizer(path: Path) -> _Loaded:
     if path.is_dir():
         path = _find_in_folder(path)
-    if path.name in ("vocab.json", "merges.txt"):
-        return _read_clip_files(path.with_name("vocab.json"), path.with_name("merges.txt"))
+    if path.name in ("vocab.json", "merges.txt") or path.suffix == ".gz":
+        return _make_clip(read_clip_vocabulary(path))
     if path.suffix == ".json":
         return _read_tokenizer_json(path)
     if path.suffix == ".model":
         return _read_sentencepiece(path)
-    if path.suffix == ".gz":
-        return _read_merge_file(path)
     raise ValueError(
         f"{path} is no tokenizer; expected tokenizer.json, vocab.json with merges.txt, a "
-        f"SentencePiece .model, or {_MERGE_FILE}"
+        f"SentencePiece .model, or {MERGE_FILE}"
     )
 
 
@@ -224,11 +192,11 @@ def _find_in_folder(folder: Path) -> Path:
         raise ValueError(f"{folder} holds {len(found)} models ({listed}); name the file itself")
     if found:
         return found[0]
-    if (path := folder / _MERGE_FILE).is_file():
+    if (path := folder / MERGE_FILE).is_file():
         return path
     raise ValueError(
         f"{folder} holds no tokenizer; expected tokenizer.json, vocab.json with merges.txt, a "
-        f"SentencePiece .model, or {_MERGE_FILE} in it"
+        f"SentencePiece .model, or {MERGE_FILE} in it"
     )
 
 
@@ -237,18 +205,11 @@ def _read_max_length(path: Path) -> int | None:
     path = (path if path.is_dir() else path.parent) / "tokenizer_config.json"
     if not path.is_file():
         return None
-    config = _read_json(path)
+    config = read_json(path)
     length = config.get("model_max_length") if isinstance(config, dict) else None
     if not isinstance(length, int | float) or isinstance(length, bool) or not length < _NO_LIMIT:
         return None
     return int(length)
-
-
-def _read_json(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not to be read as JSON: {error}") from error
 
 
 def _read_sentencepiece(path: Path) -> _Loaded:
@@ -270,7 +231,7 @@ def _read_tokenizer_json(path: Path) -> _Loaded:
     tokenizer.no_truncation()  # a file may ask for either, and the count would be wrong
     tokenizer.no_padding()
     kinds = set()
-    if all(tokenizer.token_to_id(token) is not None for token in (_START, _END)):
+    if all(tokenizer.token_to_id(token) is not None for token in (START, END)):
         kinds.add("clip")
     elif tokenizer.token_to_id("</s>") is not None and tokenizer.token_to_id("▁a") is not None:
         kinds.add("t5")
@@ -278,73 +239,13 @@ def _read_tokenizer_json(path: Path) -> _Loaded:
     return _Loaded(_encoder(tokenizer), num_special, frozenset(kinds))
 
 
-def _read_clip_files(vocab_path: Path, merges_path: Path) -> _Loaded:
-    for path in (vocab_path, merges_path):
-        if not path.is_file():
-            raise ValueError(f"{path} not found; expected vocab.json and merges.txt together")
-    vocab = _read_json(vocab_path)
-    try:
-        lines = merges_path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{merges_path} is no list of merges: {error}") from error
-    if not isinstance(vocab, dict) or not all(type(i) is int and i >= 0 for i in vocab.values()):
-        raise ValueError(f"{vocab_path} is no vocabulary; expected tokens with their ids")
-    if not {_START, _END, "a</w>"} <= vocab.keys():
-        raise ValueError(
-            f"{vocab_path} is another vocabulary than CLIP's: it lacks {_START}, {_END} or the "
-            "word ends </w>; for other tokenizers give their tokenizer.json"
-        )
-    return _make_clip(vocab, lines, merges_path)
-
-
-def _read_merge_file(path: Path) -> _Loaded:
-    """Read CLIP's merges as OpenAI keeps them; the vocabulary follows from their order."""
-    try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
-            lines = [line for line, _ in zip(file, range(1 + _NUM_MERGES), strict=False)]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no list of merges: {error}") from error
-    if len(lines) <= _NUM_MERGES:
-        raise ValueError(
-            f"{path} holds {max(0, len(lines) - 1):,} merges, expected CLIP's {_NUM_MERGES:,} "
-            "or more; download it again"
-        )
-    # bytes that print stand for themselves, the 68 others are shifted behind the 256
-    printed = (*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100))
-    letters = [chr(i) for i in (*printed, *range(0x100, 0x100 + 256 - len(printed)))]
-    merged = ["".join(line.split()) for line in lines[1:]]
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *merged, _START, _END]
-    vocab = {token: i for i, token in enumerate(tokens)}
-    return _make_clip(vocab, lines, path)
-
-
-def _make_clip(vocab: dict[str, int], lines: list[str], path: Path) -> _Loaded:
+def _make_clip(vocabulary: ClipVocabulary) -> _Loaded:
     """Build CLIP's tokenizer; its ids are those of the reference implementation."""
-    if lines[0].startswith("#version") or lines[0].startswith('"bpe_simple_vocab'):
-        lines = lines[1:]
-    merges = [tuple(line.split()) for line in lines if line.strip()]
-    if bad := next((merge for merge in merges if len(merge) != 2), None):
-        raise ValueError(f"{path}: got the merge {' '.join(bad)!r}, expected two parts in a line")
-    try:
-        model = models.BPE(
-            vocab=vocab,
-            merges=[(left, right) for left, right in merges],
-            end_of_word_suffix="</w>",
-            unk_token=_END,
-        )
-    except Exception as error:  # the library has no class of its own
-        raise ValueError(f"{path} does not fit the vocabulary: {error}") from error
-    tokenizer = Tokenizer(model)
+    tokenizer = vocabulary.make_tokenizer(CLIP_WORD, split_words=True)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_CLIP_WORD), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in (_START, _END)])
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in (START, END)])
     return _Loaded(_encoder(tokenizer), 2, frozenset(["clip"]))
 
 

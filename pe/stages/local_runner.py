@@ -7,6 +7,7 @@ are there.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import time
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 
 from pe import shards
 from pe.records import arrow_fields
-from pe.stages.stage import Drop, Result, Stage, call_guarded, column_name
+from pe.stages.stage import Drop, OpenedStage, Result, Stage, call_guarded, column_name
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -73,7 +74,7 @@ class StageStats:
 
 @runtime_checkable
 class Progress(Protocol):
-    """Is told of every finished shard: (stage, rows done, rows in all or None)."""
+    """Is told of every finished batch: (stage, rows done, rows in all or None)."""
 
     def __call__(self, stage: str, num_rows: int, num_total: int | None) -> None: ...
 
@@ -164,6 +165,7 @@ class LocalRunner:
         done = {int(path.stem.removeprefix("part-")) for path in shards.list_shards(folder)}
         totals: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
+        is_open = not isinstance(stage, OpenedStage)
         with ThreadPoolExecutor(self.config.num_threads) as pool:
             for index, table in source.tables(frozenset() if stage.ORDERED else done):
                 path = folder / shards.shard_name(index)
@@ -173,11 +175,15 @@ class LocalRunner:
                         call_guarded(stage, table)  # it decides as before, and remembers
                 else:
                     assert table is not None
-                    shard = self._run_shard(stage, table, path, pool)
+                    if not is_open and isinstance(stage, OpenedStage):
+                        stage.open()
+                        is_open = True
+                    tell = functools.partial(self._tell, stage, source, totals["in"])
+                    shard = self._run_shard(stage, table, path, pool, tell)
+                if index in done:
+                    self._tell(stage, source, totals["in"], len(shard))
                 totals += _count(shard)
                 reasons.update(r for r in shard["reason"].to_pylist() if r is not None)
-                if self.progress:
-                    self.progress(stage.NAME, totals["in"], source.num_rows)
         stats = StageStats(
             name=stage.NAME,
             version=stage.VERSION,
@@ -191,19 +197,31 @@ class LocalRunner:
         shards.write_json(manifest, dataclasses.asdict(stats))
         return StageFolder(folder, key, stats)
 
+    def _tell(self, stage: Stage, source: Source, num_before: int, num_rows: int) -> None:
+        if self.progress:
+            self.progress(stage.NAME, num_before + num_rows, source.num_rows)
+
     def _run_shard(
-        self, stage: Stage, table: pa.Table, path: Path, pool: ThreadPoolExecutor
+        self,
+        stage: Stage,
+        table: pa.Table,
+        path: Path,
+        pool: ThreadPoolExecutor,
+        tell: Callable[[int], None],
     ) -> pa.Table:
         begin = time.perf_counter()
         size = self.config.batch_rows
         batches = [table.slice(start, size) for start in range(0, len(table), size)]
         if stage.ORDERED:
-            results = [r for batch in batches for r in call_guarded(stage, batch)]
+            mapped = (call_guarded(stage, batch) for batch in batches)
         else:
             mapped = _map_bounded(
                 pool, lambda batch: call_guarded(stage, batch), batches, self.config.num_threads * 2
             )
-            results = [r for batch in mapped for r in batch]
+        results: list[Result] = []
+        for batch in mapped:
+            results += batch
+            tell(len(results))
         shard = pack_results(stage, table, results)
         counts = _count(shard)
         if counts["kept"] + counts["dropped"] != len(table):

@@ -44,6 +44,16 @@ class Stage(Protocol):
         ...
 
 
+@runtime_checkable
+class OpenedStage(Stage, Protocol):
+    """A stage with models to load: `open` is called once, before its first batch.
+
+    What it raises ends the run; what a batch raises costs rows (`call_guarded`).
+    """
+
+    def open(self) -> None: ...
+
+
 def column_name(record_type: type[Record]) -> str:
     """Return the column that holds a record: Inversion -> inversion."""
     return record_type.__name__.lower()

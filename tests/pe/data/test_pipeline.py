@@ -168,6 +168,7 @@ def tiny_t5(make_t5):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["pack", "bucket"])
 def test_the_loss_of_a_batch_is_that_of_its_pairs_alone(
     make_batches, mode, vocabulary, train_pairs, tiny_t5

@@ -104,6 +104,7 @@ def strip(tokens):
     return tuple(text[: text.index(EOS_ID) + 1] if EOS_ID in text else text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 2.0])
 def test_wide_beams_find_the_best_of_all_texts(search, logp_after, length_penalty):
     tokens, scores = search(INPUTS, num_beams=40, max_tokens=3, length_penalty=length_penalty)
@@ -129,6 +130,7 @@ def test_places_that_no_ended_text_fills_hold_the_living_then_nothing(search):
     assert sorted(strip(text) for text in tokens[0, :5]) == [(i,) for i in range(1, 6)]
 
 
+@pytest.mark.slow
 def test_one_beam_is_greedy(t5, search):
     # by transformers' rule; T5X's keeps an end among its candidates that was only second best
     generator = Generator(*t5, forbidden=FORBIDDEN)
@@ -139,6 +141,7 @@ def test_one_beam_is_greedy(t5, search):
         assert strip(tokens[row, 0]) == tuple(text.tokens.tolist())
 
 
+@pytest.mark.slow
 def test_a_query_has_the_same_beams_alone_and_beside_another(search):
     together = search(INPUTS, num_beams=3, max_tokens=5)
     for row in range(2):
@@ -147,6 +150,7 @@ def test_a_query_has_the_same_beams_alone_and_beside_another(search):
         np.testing.assert_allclose(scores[0], together[1][row], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_forbidden_and_banned_tokens_are_in_no_beam(t5, search):
     forbidden = FORBIDDEN | (np.arange(VOCAB_SIZE) == 3)
     tokens, _ = search(INPUTS, forbidden, num_beams=4, max_tokens=5)

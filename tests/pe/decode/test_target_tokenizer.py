@@ -1,16 +1,16 @@
 """What texts cost in CLIP and T5, and where their tokenizers are found."""
 
 import gzip
+import importlib.util
 import itertools
 import json
 import sys
 from pathlib import Path
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from pe.decode import target_tokenizer
 from pe.decode.target_tokenizer import load_target
 
 DATA = Path(__file__).parents[3] / "../shared/data"
@@ -91,9 +91,9 @@ def merge_file(tmp_path_factory):
 @pytest.fixture
 def no_package(monkeypatch):
     """open_clip is not installed."""
-    find_spec = target_tokenizer.importlib.util.find_spec
+    find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        target_tokenizer.importlib.util,
+        importlib.util,
         "find_spec",
         lambda name, *args: None if name == "open_clip" else find_spec(name, *args),
     )

@@ -238,6 +238,7 @@ def test_a_text_ends_with_the_last_phrase_that_fits(model, budget, expected):
     assert texts(result) == [expected]
 
 
+@pytest.mark.slow
 def test_a_model_keeps_the_budget_of_its_target(model):
     target = word_target(4)
     expander = T5Expander(model, target=target)

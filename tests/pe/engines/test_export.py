@@ -81,6 +81,7 @@ def test_every_array_and_setting_goes_through_all_formats(chain):
     assert (chain[2] / "vocabulary.model").is_file()  # beside T5X's own
 
 
+@pytest.mark.slow
 def test_every_format_gives_the_same_expansions(chain):
     first = T5Expander(load_model(chain[0], settings=SETTINGS))  # the run has them not
     expected = None
@@ -139,6 +140,7 @@ def greedy_ids(model, prompt, ids, num_tokens):
     return drawn
 
 
+@pytest.mark.slow
 def test_a_baked_prompt_writes_what_the_soft_prompt_writes(run_folder, baked, baked_expander):
     plain, model = load_model(run_folder), baked_expander.model
     written = set()

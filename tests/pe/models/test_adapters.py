@@ -77,6 +77,7 @@ def with_prompt(num):
     return model
 
 
+@pytest.mark.slow
 def test_fresh_lora_changes_nothing_and_then_adds_its_product():
     model, plain = make(), make()
     add_lora(model, LoraConfig(rank=2, alpha=6.0), rngs=nnx.Rngs(1))
@@ -120,6 +121,7 @@ def test_merging_keeps_the_type_of_the_matrix():
     assert merged.astype(np.float32).tolist() == [[1.5, 1.5], [1.5, 1.5]]
 
 
+@pytest.mark.slow
 def test_an_output_table_leaves_adapters_in_their_places():
     model = make(tied_logits=True)
     add_soft_prompt(model, 2)

@@ -285,6 +285,7 @@ def pair_feed():
     return inputs, (inputs > 0).astype(jnp.int32), decoder_inputs, target_segments
 
 
+@pytest.mark.slow
 def test_steps_of_every_member_give_the_logits_of_its_full_pass(member):
     _, graph, params = member
     inputs, segments, decoder_inputs, _ = pair_feed()
@@ -424,6 +425,7 @@ def test_a_size_has_the_parameters_that_its_file_says(path):
     assert abs(num_params - expected) <= max(0.01 * expected, 0.05e6)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_where_a_row_is_all_padding(tiny):
     _, params, forward = tiny
     ids = int_array([[3, 4, 1, 0], [0, 0, 0, 0]])
@@ -439,6 +441,7 @@ def test_gradients_are_finite_where_a_row_is_all_padding(tiny):
     assert all(bool(jnp.any(leaf != 0)) for leaf in leaves)
 
 
+@pytest.mark.slow
 def test_dropout_is_off_without_a_key_and_follows_the_key(make_t5, tiny):
     graph, params = make_t5(dataclasses.replace(TINY, dropout_rate=0.5))
     ids, segments = int_array([[3, 4, 1, 0]]), int_array([[1, 1, 1, 0]])

@@ -192,8 +192,36 @@ def test_the_machines_trouble_is_not_the_rows(tmp_path: Path):
         LocalRunner(tmp_path, CONFIG).run(Full(NoConfig()), RowSource())
 
 
-def test_progress_is_told_of_every_shard(tmp_path: Path):
+def test_progress_is_told_of_every_batch_and_of_every_shard_that_was_there(tmp_path: Path):
     told = []
     runner = LocalRunner(tmp_path, CONFIG, progress=lambda *args: told.append(args))
+    folder = runner.run(ToImage(NoConfig()), RowSource()).folder
+    assert told == [("to_image", rows, 10) for rows in (2, 4, 6, 8, 10)]
+    (folder / "manifest.json").unlink()
+    (folder / "part-00001.parquet").unlink()
+    told.clear()
     runner.run(ToImage(NoConfig()), RowSource())
-    assert told == [("to_image", 4, 10), ("to_image", 8, 10), ("to_image", 10, 10)]
+    assert told == [("to_image", rows, 10) for rows in (4, 6, 8, 10)]
+
+
+class WithModel(ToImage):
+    opened = 0
+
+    def open(self) -> None:
+        type(self).opened += 1
+        if self.opened > 1:
+            raise ValueError("no such model")
+
+
+def test_a_stage_is_opened_once_and_only_where_rows_are_left(tmp_path: Path):
+    WithModel.opened = 0
+    LocalRunner(tmp_path, CONFIG).run(WithModel(NoConfig()), RowSource())
+    LocalRunner(tmp_path, CONFIG).run(WithModel(NoConfig()), RowSource())
+    assert WithModel.opened == 1
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run_and_drops_no_row(tmp_path: Path):
+    WithModel.opened = 1
+    with pytest.raises(ValueError, match="no such model"):
+        LocalRunner(tmp_path, CONFIG).run(WithModel(NoConfig()), RowSource())
+    assert not list(tmp_path.rglob("*.parquet"))

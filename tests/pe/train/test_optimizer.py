@@ -71,6 +71,7 @@ def read_second_moment(name):
     return np.asarray(tensorstore.open(spec, open=True).result().read().result())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"needs {GOLDEN}: numbers that T5X computed")
 def test_adafactor_makes_the_step_that_t5x_makes():
     # T5X clips each matrix's update, as Adafactor does by itself, and no common norm

@@ -162,6 +162,7 @@ def test_tuning_lowers_the_loss(prompt_run, lora_run, run_folder):
         assert all(np.isfinite(row["nll"]) for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["prompt", *(pytest.param(k, marks=SLOW) for k in ("lora", "full"))]
 )

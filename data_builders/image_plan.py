@@ -1,0 +1,107 @@
+"""The first stages of a build from pictures: ingest and score, filter, invert.
+
+Models are named by hashes of their weights in the stages' keys, and loaded when the first batch
+asks for them: a finished build loads none.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data_builders.archive import find_image_column
+from data_builders.image_filter import ImageFilterConfig, ImageFilterStage
+from data_builders.image_ingest import ImageIngestKey, ImageIngestStage, ImageLoader
+from data_builders.image_source import ImageReader
+from data_builders.interrogation import InterrogationKey, InterrogationStage
+from pe import shards
+from pe.data.image_file import ImageLimits
+from pe.engines import aesthetics as scoring
+from pe.engines import inverter as inverting
+from pe.engines.aesthetics import AestheticConfig
+from pe.engines.inverter import InverterConfig
+from pe.stages.local_runner import StageFolder
+from pe.stages.stage import Stage
+
+EMBEDDED_STEP = 2_000  # flavors between two lines about how many are embedded
+
+
+def is_image_source(path: Path) -> bool:
+    """Tell whether a source holds pictures: a folder, a tar, or Parquet with a column of images."""
+    if path.is_dir() or path.suffix == ".tar":
+        return True
+    if path.suffix != ".parquet" or not path.is_file():
+        return False
+    try:
+        find_image_column(path, pq.read_schema(path))
+    except (ValueError, pa.ArrowException):
+        return False
+    return True
+
+
+def make_image_stages(
+    root: Path,
+    *,
+    limits: ImageLimits,
+    aesthetics: AestheticConfig,
+    keep: ImageFilterConfig,
+    inverter: InverterConfig,
+    say: Callable[[str], None],
+) -> list[Stage]:
+    """Make the stages from a row of an image source to its inversion.
+
+    Raises ValueError for models and lists that are not to be had.
+    """
+    if keep.min_aesthetic is not None and not aesthetics.weights:
+        raise ValueError(
+            f"ImageFilterConfig.min_aesthetic is {keep.min_aesthetic}, and nothing rates the "
+            "pictures; set AestheticConfig.weights"
+        )
+    loader = ImageLoader(ImageReader(root), limits)
+
+    def show(done: int, total: int) -> None:
+        if done == total or done // EMBEDDED_STEP > shown[0]:
+            shown[0] = done // EMBEDDED_STEP
+            say(f"{done:,} of {total:,} flavors embedded")
+
+    shown = [0]
+    return [
+        ImageIngestStage(
+            ImageIngestKey(
+                limits=limits, aesthetics=aesthetics, weights=scoring.name_weights(aesthetics)
+            ),
+            loader,
+            lambda: scoring.load_scorer(aesthetics),
+        ),
+        ImageFilterStage(keep),
+        InterrogationStage(
+            InterrogationKey(
+                inverter=inverter, limits=limits, weights=inverting.name_weights(inverter)
+            ),
+            loader,
+            lambda: (
+                inverting.load_inverter(inverter, progress=show),
+                inverting.load_captioner(inverter),
+            ),
+        ),
+    ]
+
+
+def top_quartile(folders: Sequence[StageFolder]) -> float | None:
+    """Return the score from which an image is in the top quartile of those that were kept.
+
+    None where nothing was scored: a build from prompts, or from pictures without a scorer.
+    """
+    for folder in folders:
+        if folder.stats.name != ImageFilterStage.NAME:
+            continue
+        parts = []
+        for shard in shards.iterate_shards(folder.folder, ["children"]):
+            images = pc.list_flatten(shard["children"].combine_chunks())
+            parts.append(pc.drop_null(pc.struct_field(images, "aesthetic")).to_numpy())
+        scores = np.concatenate(parts) if parts else np.zeros(0)
+        return float(np.quantile(scores, 0.75)) if len(scores) else None
+    return None

@@ -1,0 +1,114 @@
+"""LAION's aesthetic predictors on disk, as safetensors with the names of their state dicts.
+
+They are published as pickles, which can run code and are therefore not read;
+`tools/convert_head.py` converts one. Knows the two layouts, nothing about embeddings.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from pe.models.aesthetic import AestheticHead
+from pe.weights.safetensors_file import open_safetensors
+
+# what precedes weight and bias of each layer, first to last; dropout has the numbers in between
+LAYOUTS = {
+    "linear": ("",),
+    "mlp": ("layers.0.", "layers.2.", "layers.4.", "layers.6.", "layers.7."),
+}
+CONVERT = (
+    "convert it once with `python tools/convert_head.py SRC.pth DST.safetensors`, which needs torch"
+)
+PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
+
+
+def open_head(path_or_folder: Path) -> AestheticHead:
+    """Read a head from a safetensors file, or from a folder with just one.
+
+    `AestheticHead.embed_dim` says which embeddings it rates; `digest` is the SHA-256 of the file.
+
+    | layout | arrays |
+    |---|---|
+    | linear | weight [1 E], bias [1] |
+    | mlp | layers.N.weight [outputs inputs], layers.N.bias [outputs]; N = 0, 2, 4, 6, 7 |
+
+    Raises ValueError for a file that is missing, damaged, a pickle, or of another layout.
+    """
+    path = _find_file(path_or_folder)
+    if path.suffix in PICKLE_SUFFIXES:
+        raise ValueError(
+            f"{path} is a pickle of PyTorch, which can run code and is not read; expected "
+            f"safetensors: {CONVERT}"
+        )
+    try:
+        stored = open_safetensors(path)
+    except ValueError as error:
+        raise ValueError(f"{error}. If it is a .pth file: {CONVERT}") from error
+    layers = LAYOUTS[find_layout(path, {name: array.shape for name, array in stored.items()})]
+    if not_floats := [name for name, array in stored.items() if not _is_float(array.dtype)]:
+        raise ValueError(
+            f"{path}: {', '.join(not_floats)} are of {stored[not_floats[0]].dtype}, expected floats"
+        )
+    arrays = {name: jnp.asarray(array.read(), jnp.float32) for name, array in stored.items()}
+    if bad := [name for name, array in arrays.items() if not bool(jnp.isfinite(array).all())]:
+        raise ValueError(f"{path}: {', '.join(bad)} hold values that are not finite")
+    return AestheticHead(
+        weights=tuple(arrays[f"{layer}weight"] for layer in layers),
+        biases=tuple(arrays[f"{layer}bias"] for layer in layers),
+        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def find_layout(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return the name of the layout, "linear" or "mlp", that a file's names and shapes follow.
+
+    Raises ValueError, naming what is missing, unknown or of another shape.
+    """
+    layout = "linear" if "weight" in shapes else "mlp"
+    layers = LAYOUTS[layout]
+    expected = [f"{layer}{part}" for layer in layers for part in ("weight", "bias")]
+    if set(shapes) != set(expected):
+        raise ValueError(
+            f"{path} holds no aesthetic head: it lacks {_show(set(expected) - set(shapes))} and "
+            f"has {_show(set(shapes) - set(expected))} too many; expected weight and bias, or "
+            f"those of {', '.join(layer[:-1] for layer in LAYOUTS['mlp'])}"
+        )
+    inputs = shapes[expected[0]][-1] if shapes[expected[0]] else 0
+    for number, layer in enumerate(layers):
+        weight, bias = shapes[f"{layer}weight"], shapes[f"{layer}bias"]
+        is_last = number == len(layers) - 1
+        fits = len(weight) == 2 and weight[1] == inputs and min(weight) > 0 and bias == weight[:1]
+        if not fits or (is_last and weight[0] != 1):
+            outputs = "1" if is_last else "outputs"
+            raise ValueError(
+                f"{path}: {layer}weight is {list(weight)} and {layer}bias {list(bias)}, expected "
+                f"[{outputs}, {inputs}] and [{outputs}]"
+            )
+        inputs = weight[0]
+    return layout
+
+
+def _find_file(path: Path) -> Path:
+    """Return a file, or the only safetensors file of a folder."""
+    if not path.is_dir():
+        return path
+    files = sorted(path.glob("*.safetensors"))
+    if len(files) != 1:
+        pickles = [file.name for file in sorted(path.iterdir()) if file.suffix in PICKLE_SUFFIXES]
+        hint = f"; for {pickles[0]}: {CONVERT}" if pickles and not files else ""
+        raise ValueError(
+            f"{path} holds {len(files)} safetensors files ({_show(f.name for f in files)}), "
+            f"expected one; name the file{hint}"
+        )
+    return files[0]
+
+
+def _is_float(dtype: np.dtype) -> bool:
+    return bool(jnp.issubdtype(dtype, jnp.floating))
+
+
+def _show(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)[:12]) or "nothing"

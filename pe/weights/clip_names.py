@@ -1,0 +1,177 @@
+"""What the arrays of a CLIP or CoCa are called: here, in open_clip's files, in Hugging Face's.
+
+A recipe says of which arrays one of ours is made, and how. Knows no files.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from pe.models.clip_config import ClipConfig
+
+Recipes = dict[str, "Recipe"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """One of our arrays: the names it is read from, and what is done with them."""
+
+    sources: tuple[str, ...]
+    make: Callable[[Sequence[np.ndarray]], np.ndarray]
+
+
+def _same(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return arrays[0]
+
+
+def _turn(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return arrays[0].T
+
+
+def _join_columns(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([array.T for array in arrays], axis=1)
+
+
+def _join(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate(arrays)
+
+
+def _third(index: int, *, turned: bool) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
+    def make(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        part = np.split(arrays[0], 3)[index]
+        return part.T if turned else part
+
+    return make
+
+
+def _patches(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """A convolution's [D, 3, p, p] as the matrix [p * p * 3, D] of whole patches."""
+    return arrays[0].transpose(2, 3, 1, 0).reshape(-1, arrays[0].shape[0])
+
+
+def open_clip_recipes(config: ClipConfig, names: set[str]) -> Recipes:
+    """Return {our name: recipe} for open_clip's names; `names` are those of the file."""
+    text = "text." if any(name.startswith("text.") for name in names) else ""
+    recipes: Recipes = {"logit_scale": Recipe(("logit_scale",), _same)}
+    recipes["visual.patch.kernel"] = Recipe(("visual.conv1.weight",), _patches)
+    recipes["visual.class_embedding"] = Recipe(("visual.class_embedding",), _same)
+    recipes["visual.position_embedding"] = Recipe(("visual.positional_embedding",), _same)
+    recipes |= _norm("visual.norm_pre", "visual.ln_pre") | _norm(
+        "visual.norm_post", "visual.ln_post"
+    )
+    recipes["visual.projection.kernel"] = Recipe(("visual.proj",), _same)
+    for i in range(config.vision.num_layers):
+        recipes |= _block(f"visual.blocks.{i}", f"visual.transformer.resblocks.{i}")
+    if config.vision.num_pool_queries:
+        ours, theirs = "visual.pooler", "visual.attn_pool"
+        recipes[f"{ours}.query"] = Recipe((f"{theirs}.query",), _same)
+        recipes |= _norm(f"{ours}.norm_query", f"{theirs}.ln_q")
+        recipes |= _norm(f"{ours}.norm_context", f"{theirs}.ln_k")
+        recipes |= _cross(f"{ours}.attention", f"{theirs}.attn", names)
+    recipes["text.token_embedding"] = Recipe((f"{text}token_embedding.weight",), _same)
+    recipes["text.position_embedding"] = Recipe((f"{text}positional_embedding",), _same)
+    recipes["text.projection.kernel"] = Recipe((f"{text}text_projection",), _same)
+    recipes |= _norm("text.norm_final", f"{text}ln_final")
+    if config.text.has_class_token:
+        recipes["text.class_embedding"] = Recipe((f"{text}cls_emb",), _same)
+    for i in range(config.text.num_layers):
+        recipes |= _block(f"text.blocks.{i}", f"{text}transformer.resblocks.{i}")
+    for i in range(config.decoder.num_layers if config.decoder is not None else 0):
+        recipes |= _block(f"text_decoder.blocks.{i}", f"text_decoder.resblocks.{i}")
+        ours, theirs = f"text_decoder.cross_blocks.{i}", f"text_decoder.cross_attn.{i}"
+        recipes |= _norm(f"{ours}.norm_1", f"{theirs}.ln_1")
+        recipes |= _norm(f"{ours}.norm_context", f"{theirs}.ln_1_kv")
+        recipes |= _norm(f"{ours}.norm_2", f"{theirs}.ln_2")
+        recipes |= _cross(f"{ours}.attention", f"{theirs}.attn", names)
+        recipes |= _mlp(ours, f"{theirs}.mlp.c_fc", f"{theirs}.mlp.c_proj")
+    if config.decoder is not None:
+        recipes |= _norm("text_decoder.norm_final", "text_decoder.ln_final")
+        source = ("text_decoder.text_projection",)
+        recipes["text_decoder.projection.kernel"] = Recipe(source, _same)
+    return recipes
+
+
+def hf_recipes(config: ClipConfig) -> Recipes:
+    """Return {our name: recipe} for the names of `transformers.CLIPModel`."""
+    recipes: Recipes = {"logit_scale": Recipe(("logit_scale",), _same)}
+    image, text = "vision_model.embeddings", "text_model.embeddings"
+    recipes["visual.patch.kernel"] = Recipe((f"{image}.patch_embedding.weight",), _patches)
+    recipes["visual.class_embedding"] = Recipe((f"{image}.class_embedding",), _same)
+    recipes["visual.position_embedding"] = Recipe((f"{image}.position_embedding.weight",), _same)
+    recipes |= _norm("visual.norm_pre", "vision_model.pre_layrnorm")  # so spelled
+    recipes |= _norm("visual.norm_post", "vision_model.post_layernorm")
+    recipes["visual.projection.kernel"] = Recipe(("visual_projection.weight",), _turn)
+    recipes["text.token_embedding"] = Recipe((f"{text}.token_embedding.weight",), _same)
+    recipes["text.position_embedding"] = Recipe((f"{text}.position_embedding.weight",), _same)
+    recipes |= _norm("text.norm_final", "text_model.final_layer_norm")
+    recipes["text.projection.kernel"] = Recipe(("text_projection.weight",), _turn)
+    for ours, theirs, num_layers in (
+        ("visual", "vision_model", config.vision.num_layers),
+        ("text", "text_model", config.text.num_layers),
+    ):
+        for i in range(num_layers):
+            block, layer = f"{ours}.blocks.{i}", f"{theirs}.encoder.layers.{i}"
+            parts = [f"{layer}.self_attn.{part}_proj" for part in "qkv"]
+            qkv = f"{block}.attention.qkv"
+            weights = tuple(f"{part}.weight" for part in parts)
+            recipes[f"{qkv}.kernel"] = Recipe(weights, _join_columns)
+            recipes[f"{qkv}.bias"] = Recipe(tuple(f"{part}.bias" for part in parts), _join)
+            recipes |= _dense(f"{block}.attention.out", f"{layer}.self_attn.out_proj")
+            recipes |= _norm(f"{block}.norm_1", f"{layer}.layer_norm1")
+            recipes |= _norm(f"{block}.norm_2", f"{layer}.layer_norm2")
+            recipes |= _mlp(block, f"{layer}.mlp.fc1", f"{layer}.mlp.fc2")
+    return recipes
+
+
+def source_names(recipes: Recipes) -> Iterator[str]:
+    """Yield every name that is read, some of them more than once."""
+    for recipe in recipes.values():
+        yield from recipe.sources
+
+
+def _norm(ours: str, theirs: str) -> Recipes:
+    return {
+        f"{ours}.scale": Recipe((f"{theirs}.weight",), _same),
+        f"{ours}.bias": Recipe((f"{theirs}.bias",), _same),
+    }
+
+
+def _dense(ours: str, theirs: str) -> Recipes:
+    return {
+        f"{ours}.kernel": Recipe((f"{theirs}.weight",), _turn),
+        f"{ours}.bias": Recipe((f"{theirs}.bias",), _same),
+    }
+
+
+def _mlp(ours: str, up: str, down: str) -> Recipes:
+    return _dense(f"{ours}.mlp.up", up) | _dense(f"{ours}.mlp.down", down)
+
+
+def _block(ours: str, theirs: str) -> Recipes:
+    return (
+        _norm(f"{ours}.norm_1", f"{theirs}.ln_1")
+        | _norm(f"{ours}.norm_2", f"{theirs}.ln_2")
+        | _dense(f"{ours}.attention.out", f"{theirs}.attn.out_proj")
+        | _mlp(ours, f"{theirs}.mlp.c_fc", f"{theirs}.mlp.c_proj")
+        | {
+            f"{ours}.attention.qkv.kernel": Recipe((f"{theirs}.attn.in_proj_weight",), _turn),
+            f"{ours}.attention.qkv.bias": Recipe((f"{theirs}.attn.in_proj_bias",), _same),
+        }
+    )
+
+
+def _cross(ours: str, theirs: str, names: set[str]) -> Recipes:
+    """Queries, keys and values: one matrix where their widths are equal, else three."""
+    recipes = _dense(f"{ours}.out", f"{theirs}.out_proj")
+    is_joined = f"{theirs}.in_proj_weight" in names
+    for i, part in enumerate(("query", "key", "value")):
+        recipes[f"{ours}.{part}.kernel"] = (
+            Recipe((f"{theirs}.in_proj_weight",), _third(i, turned=True))
+            if is_joined
+            else Recipe((f"{theirs}.{part[0]}_proj_weight",), _turn)
+        )
+        recipes[f"{ours}.{part}.bias"] = Recipe(
+            (f"{theirs}.in_proj_bias",), _third(i, turned=False)
+        )
+    return recipes
