@@ -8,6 +8,7 @@ Pixels stay where they are: a row says where its bytes stand. Knows nothing of d
 
 import collections
 import dataclasses
+import errno
 import posixpath
 import tarfile
 import threading
@@ -31,8 +32,10 @@ IMAGE_COLUMNS = ("image", "jpg", "png", "webp", "image_bytes", "bytes")  # in or
 BATCH_ROWS = 4096
 GROUPS_KEPT = 2  # row groups in memory: batches are read in order, by a few threads
 
+_ROW_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
 REASONS = {
-    "broken_archive": "the tar or Parquet file is damaged or cut from here on",
+    "broken_archive": "the tar or Parquet file is damaged here, or cut from here on",
     "no_file": "something is said of an image that is not there",
 }
 
@@ -64,16 +67,19 @@ class ImageRow:
 def make_rows(pieces: Iterable[Piece], *, only_suffixes: frozenset[str] | None) -> list[ImageRow]:
     """Make the rows of one sample: one for each picture; where there is none, one for what is left.
 
-    A picture is what has one of `only_suffixes`, or with None whatever is no sidecar.
+    A picture is what has one of `only_suffixes`, or with None whatever is no sidecar. Of two
+    sidecars of one kind the shortest name counts, then the first by the alphabet.
 
     Example:
       pieces                       rows (id, sidecars, reason)
       a.jpg a.txt                  a.jpg  (a.txt)  None
       a.jpg a.png a.json a.txt     a.jpg  (a.json, a.txt)  None;  a.png  (a.json, a.txt)  None
+      a.jpg a.json a.meta.json     a.jpg  (a.json)  None
       b.txt                        b.txt  (b.txt)  "no_file"
     """
     pieces = list(pieces)
-    by_suffix = {piece.suffix: piece for piece in pieces}
+    by_rank = sorted(pieces, key=lambda piece: (len(piece.name), piece.name), reverse=True)
+    by_suffix = {piece.suffix: piece for piece in by_rank}  # of one name twice in a tar the later
     sidecars = tuple(by_suffix[suffix] for suffix in FILE_SIDECARS if suffix in by_suffix)
     if only_suffixes is None:
         pictures = [piece for piece in pieces if piece.suffix not in FILE_SIDECARS]
@@ -132,9 +138,12 @@ def tar_rows(root: Path, file: str) -> Iterator[ImageRow]:
 
 
 def is_hidden(name: str) -> bool:
-    """Tell what systems leave behind: .DS_Store, ._a.jpg, __MACOSX/..., Thumbs.db, desktop.ini."""
+    """Tell what systems leave behind: .DS_Store, ._a.jpg, __MACOSX/..., Thumbs.db, desktop.ini.
+
+    What stands above a tar's own folder (../a.jpg) is as good as any: nothing is unpacked.
+    """
     return any(
-        part.startswith(".") or part in ("__MACOSX", "Thumbs.db", "desktop.ini")
+        (part.startswith(".") and part != "..") or part in ("__MACOSX", "Thumbs.db", "desktop.ini")
         for part in name.split("/")
     )
 
@@ -199,8 +208,15 @@ def parquet_rows(root: Path, file: str) -> Iterator[ImageRow]:
                             reason=failure,
                         )
                         index += 1
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError) as error:
+        if not _is_damage(error):
+            raise
         yield ImageRow(id=f"{file}:{index + 1}", file=file, reason="broken_archive")
+
+
+def _is_damage(error: Exception) -> bool:
+    """Tell a damaged file from the machine's trouble: of the system's errors Arrow says which."""
+    return not isinstance(error, MemoryError) and getattr(error, "errno", None) is None
 
 
 def _batch_fields(batch: pa.RecordBatch) -> Iterator[Said | str]:
@@ -223,6 +239,22 @@ def _text_as_bytes(column: pa.Array) -> pa.Array:
 
 
 # ---- bytes --------------------------------------------------------------------------------------
+
+
+class BrokenArchiveError(ValueError):
+    """A part of a Parquet file is damaged: none of its images can be read."""
+
+
+def is_row_error(error: Exception, root: Path) -> bool:
+    """Tell whether a file that could not be read is to blame itself: gone, locked or changed.
+
+    What comes of the machine (EIO, ESTALE, EMFILE, a folder that is not mounted any more) says
+    nothing about the row, and may read well the next time.
+    """
+    if isinstance(error, OSError):
+        is_own = isinstance(error, _ROW_ERRORS) or error.errno in (errno.ELOOP, errno.ENAMETOOLONG)
+        return is_own and root.is_dir()
+    return isinstance(error, ValueError)
 
 
 def read_piece(root: Path, file: str, offset: int, num_bytes: int) -> bytes:
@@ -250,12 +282,14 @@ class ImageReader:
             collections.OrderedDict()
         )
         self._files: dict[str, tuple[str, np.ndarray]] = {}  # column, row where each group ends
+        self._broken: dict[tuple[str, int], str] = {}  # groups that are not tried again, and why
 
     def read(self, row: Mapping[str, Any]) -> bytes:
         """Return the bytes of the image of a row (the struct `row` of the source's tables).
 
         Raises:
           OSError: the file is gone; FileNotFoundError also where a Parquet row has no bytes.
+          BrokenArchiveError: its part of a Parquet file is damaged.
           ValueError: it is not what was listed any more, or the row has no image.
         """
         if row["reason"] is not None:
@@ -269,29 +303,41 @@ class ImageReader:
         return data
 
     def _read_parquet(self, file: str, index: int) -> Any:
-        try:
-            with self._lock:  # a second thread waits for the group instead of reading it too
-                column, ends = self._find_groups(file)
-                group = int(np.searchsorted(ends, index, side="right"))
-                if group == len(ends):
-                    raise ValueError(f"{file} has changed since it was listed: no row {index}")
-                if (file, group) not in self._groups:
-                    while len(self._groups) >= GROUPS_KEPT:
-                        self._groups.popitem(last=False)
-                    with pq.ParquetFile(self.root / file) as table:
-                        values = table.read_row_group(group, columns=[column])[column]
-                    self._groups[file, group] = values
-                self._groups.move_to_end((file, group))
-                values = self._groups[file, group]
-        except (pa.ArrowException, KeyError) as error:
-            raise ValueError(f"{file} cannot be read: {error}") from error
+        with self._lock:  # a second thread waits for the group instead of reading it too
+            column, ends = self._find_groups(file)
+            group = int(np.searchsorted(ends, index, side="right"))
+            if group == len(ends):
+                raise ValueError(f"{file} has changed since it was listed: no row {index}")
+            if (file, group) not in self._groups:
+                while len(self._groups) >= GROUPS_KEPT:
+                    self._groups.popitem(last=False)
+                self._groups[file, group] = self._read_group(file, group, column)
+            self._groups.move_to_end((file, group))
+            values = self._groups[file, group]
         return values[index - int(ends[group]) + len(values)].as_py()
+
+    def _read_group(self, file: str, group: int, column: str) -> pa.ChunkedArray:
+        if (file, group) not in self._broken:
+            try:
+                with pq.ParquetFile(self.root / file) as table:
+                    return table.read_row_group(group, columns=[column])[column]
+            except (pa.ArrowException, OSError, KeyError) as error:
+                if not _is_damage(error):
+                    raise
+                self._broken[file, group] = str(error)
+        why = self._broken[file, group]
+        raise BrokenArchiveError(f"{file} cannot be read in its row group {group}: {why}")
 
     def _find_groups(self, file: str) -> tuple[str, np.ndarray]:
         if file not in self._files:
-            with pq.ParquetFile(self.root / file) as table:
-                column = find_image_column(self.root / file, table.schema_arrow)
-                facts = table.metadata
-                sizes = [facts.row_group(i).num_rows for i in range(facts.num_row_groups)]
+            try:
+                with pq.ParquetFile(self.root / file) as table:
+                    column = find_image_column(self.root / file, table.schema_arrow)
+                    facts = table.metadata
+                    sizes = [facts.row_group(i).num_rows for i in range(facts.num_row_groups)]
+            except (pa.ArrowException, OSError) as error:
+                if not _is_damage(error):
+                    raise
+                raise BrokenArchiveError(f"{file} cannot be read: {error}") from error
             self._files[file] = column, np.cumsum(sizes)
         return self._files[file]

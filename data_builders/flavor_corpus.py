@@ -2,7 +2,7 @@
 
 Every distinct prompt is taken apart into phrases; those that `flavor_category` knows a category for
 are counted, once a prompt, the spellings of one thing together; the frequent ones are the list.
-Holds the distinct flavors in memory and 16 bytes a prompt, and not the prompts.
+Holds in memory the distinct flavors and, of each prompt, a digest (about 80 bytes).
 """
 
 import collections
@@ -302,9 +302,9 @@ def count_flavors(
         if reason is not None:
             row_reasons[reason] += 1
         if progress is not None and num_rows % PROGRESS_ROWS == 0:
-            progress("flavors", num_rows, None)
+            progress("flavors", num_rows, None, "")
     if progress is not None:
-        progress("flavors", num_rows, num_rows)
+        progress("flavors", num_rows, num_rows, "")
     flavors, phrase_reasons, num_spellings = counter.finish(source.name)
     stats = FlavorStats(
         num_rows=num_rows,

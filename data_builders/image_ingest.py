@@ -2,23 +2,27 @@
 
 Decoding proves that a picture is whole; where a scorer is given, it is scored in the same pass, so
 that no picture is decoded twice for it (arXiv:2312.16720 sec. 3.1 keeps the appealing ones). What
-is kept by score is decided in `image_filter.py`.
+is kept by score is decided in `image_filter.py`. What all stages that look at pictures share is
+here, too.
 """
 
 import dataclasses
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pyarrow as pa
 from PIL import Image as PilImage
 
+from data_builders.archive import BrokenArchiveError, is_row_error
 from data_builders.image_source import ImageReader
 from pe.data.image_file import ImageLimits, UnreadableImage, decode_image
 from pe.engines.aesthetics import AestheticConfig, AestheticScorer
 from pe.records import Image, Record
 from pe.stages.stage import Drop, Result
+
+PART_ROWS = 16  # prepared at once: MUSIQ's patches of a picture of 12 megapixels take 50 MB
 
 
 class ImageLoader:
@@ -29,13 +33,21 @@ class ImageLoader:
         self.limits = limits
 
     def read(self, row: Mapping[str, Any]) -> bytes | Drop:
-        """Return the bytes of a row's image, or why there are none."""
+        """Return the bytes of a row's image, or why there are none.
+
+        Raises OSError where that is the machine's trouble (EIO, a folder that is gone), not the
+        row's.
+        """
         if row["num_bytes"] > self.limits.max_bytes:
             return Drop("too_many_bytes")
         try:
             return self.reader.read(dict(row))
-        except (OSError, ValueError):  # gone or changed since it was listed
-            return Drop("no_file")
+        except BrokenArchiveError:
+            return Drop("broken_archive")
+        except (OSError, ValueError) as error:
+            if not is_row_error(error, self.reader.root):
+                raise
+            return Drop("no_file")  # gone or changed since it was listed
 
     def decode(self, data: bytes) -> PilImage.Image | Drop:
         """Return the image, upright and in RGB, or why it cannot be read."""
@@ -51,15 +63,44 @@ class ImageLoader:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageIngestKey:
-    """What the stage's results depend on."""
+class EngineKey:
+    """What the results of a stage with models depend on; `weights`: hashes of models and lists."""
 
     limits: ImageLimits
-    aesthetics: AestheticConfig
     weights: Mapping[str, str]
 
 
-class ImageIngestStage:
+K = TypeVar("K", bound=EngineKey)
+E = TypeVar("E")
+
+
+class EngineStage(Generic[K, E]):
+    """What stages that look at pictures share: a loader, and models that are there while open."""
+
+    def __init__(self, key: K, loader: ImageLoader, make_engine: Callable[[], E]):
+        self.config = key
+        self.loader = loader
+        self._make_engine = make_engine
+        self._engine: E | None = None
+        self._lock = threading.Lock()  # the models see one batch while the next is decoded
+
+    def open(self) -> None:
+        """Load the models. Raises ValueError where one of them, or a list, is not to be had."""
+        self._engine = self._make_engine()
+
+    def close(self) -> None:
+        """Let the models go, so that their memory is free for the next stage's."""
+        self._engine = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageIngestKey(EngineKey):
+    """What the stage's results depend on."""
+
+    aesthetics: AestheticConfig
+
+
+class ImageIngestStage(EngineStage[ImageIngestKey, AestheticScorer | None]):
     """Row -> Image(id = hash of its bytes), scored where there is a scorer."""
 
     NAME: ClassVar[str] = "images"
@@ -68,27 +109,17 @@ class ImageIngestStage:
     OUTPUT: ClassVar[type[Record]] = Image
     ORDERED: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        key: ImageIngestKey,
-        loader: ImageLoader,
-        make_scorer: Callable[[], AestheticScorer | None],
-    ):
-        self.config = key
-        self.loader = loader
-        self._make_scorer = make_scorer
-        self._scorer: AestheticScorer | None = None
-        self._lock = threading.Lock()  # one batch is scored while the next is decoded
-
-    def open(self) -> None:
-        """Load the scorer. Raises ValueError where it is not to be had."""
-        self._scorer = self._make_scorer()
-
     def __call__(self, table: pa.Table) -> list[Result]:
-        scorer = self._scorer
+        results: list[Result] = []
+        for begin in range(0, len(table), PART_ROWS):
+            results += self._ingest_part(table["row"].slice(begin, PART_ROWS).to_pylist())
+        return results
+
+    def _ingest_part(self, rows: list[dict[str, Any]]) -> list[Result]:
+        scorer = self._engine
         results: list[Result] = []
         prepared, places = [], []
-        for row in table["row"].to_pylist():
+        for row in rows:
             result, picture = self._ingest(row)
             if scorer is not None and picture is not None:
                 try:

@@ -4,6 +4,7 @@ Models are named by hashes of their weights in the stages' keys, and loaded when
 asks for them: a finished build loads none.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data_builders.archive import find_image_column
+from data_builders.archive import IMAGE_SUFFIXES, find_image_column
 from data_builders.image_filter import ImageFilterConfig, ImageFilterStage
 from data_builders.image_ingest import ImageIngestKey, ImageIngestStage, ImageLoader
-from data_builders.image_source import ImageReader
+from data_builders.image_source import ImageReader, is_compressed_tar
 from data_builders.interrogation import InterrogationKey, InterrogationStage
 from pe import shards
 from pe.data.image_file import ImageLimits
@@ -30,14 +31,20 @@ EMBEDDED_STEP = 2_000  # flavors between two lines about how many are embedded
 
 
 def is_image_source(path: Path) -> bool:
-    """Tell whether a source holds pictures: a folder, a tar, or Parquet with a column of images."""
-    if path.is_dir() or path.suffix == ".tar":
+    """Tell whether a source is meant to hold pictures, by its name; Parquet by its columns.
+
+    A folder, a tar (a compressed one as well: why it cannot be read, its reader says), an image,
+    Parquet with a column of images. A file that is damaged, or not there, is none.
+    """
+    suffix = path.suffix.lower()
+    is_archive = suffix == ".tar" or is_compressed_tar(path.name)
+    if path.is_dir() or (path.is_file() and (is_archive or suffix in IMAGE_SUFFIXES)):
         return True
-    if path.suffix != ".parquet" or not path.is_file():
+    if suffix != ".parquet" or not path.is_file():
         return False
     try:
         find_image_column(path, pq.read_schema(path))
-    except (ValueError, pa.ArrowException):
+    except (ValueError, OSError, pa.ArrowException):  # the reader of tables says what is wrong
         return False
     return True
 
@@ -53,8 +60,14 @@ def make_image_stages(
 ) -> list[Stage]:
     """Make the stages from a row of an image source to its inversion.
 
-    Raises ValueError for models and lists that are not to be had.
+    Raises ValueError for models and lists that are not to be had, and for settings that make no
+    dataset of what the pictures show.
     """
+    if inverter.interrogator.mode == "negative":
+        raise ValueError(
+            "InterrogatorConfig.mode is 'negative', which finds what is not in a picture, and no "
+            "prompt for it; give --mode fast, classic or best (negative is for pe invert)"
+        )
     if keep.min_aesthetic is not None and not aesthetics.weights:
         raise ValueError(
             f"ImageFilterConfig.min_aesthetic is {keep.min_aesthetic}, and nothing rates the "
@@ -71,7 +84,9 @@ def make_image_stages(
     return [
         ImageIngestStage(
             ImageIngestKey(
-                limits=limits, aesthetics=aesthetics, weights=scoring.name_weights(aesthetics)
+                limits=limits,
+                aesthetics=dataclasses.replace(aesthetics, vocabulary=""),  # scores need no words
+                weights=scoring.name_weights(aesthetics),
             ),
             loader,
             lambda: scoring.load_scorer(aesthetics),

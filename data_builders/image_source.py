@@ -29,6 +29,7 @@ from data_builders import archive, sidecar
 from data_builders.archive import IMAGE_SUFFIXES, ImageReader, ImageRow, Piece, make_rows
 from data_builders.sidecar import FOLDER_SIDECARS, NOTHING, Said, read_folder_sidecars
 from data_builders.sources import fingerprint
+from data_builders.table_format import MAX_ROW_BYTES
 from pe.records import content_hash
 
 __all__ = ["REASONS", "ROW_TYPE", "ImageReader", "ImageSource", "ImageSourceConfig"]
@@ -179,13 +180,14 @@ def read_sidecars(root: Path, row: ImageRow) -> tuple[Said, str | None]:
     """
     parts, reason = [], row.reason
     for piece in row.sidecars:
-        try:
-            if piece.num_bytes < 0:
-                raise FileNotFoundError(piece.name)
-            data = archive.read_piece(root, piece.file, piece.offset, piece.num_bytes)
-            said = sidecar.read_file_sidecar(piece.suffix, data)
-        except (OSError, ValueError):  # gone or changed since it was listed
-            said = "broken_sidecar"
+        said = "broken_sidecar"
+        if 0 <= piece.num_bytes <= MAX_ROW_BYTES:
+            try:
+                data = archive.read_piece(root, piece.file, piece.offset, piece.num_bytes)
+                said = sidecar.read_file_sidecar(piece.suffix, data)
+            except (OSError, ValueError) as error:
+                if not archive.is_row_error(error, root):  # else it has changed since it was listed
+                    raise
         if isinstance(said, str):
             reason = reason or said
         else:
@@ -227,7 +229,7 @@ def _survey(path: Path) -> tuple[str, list[str]]:
         for name in names:
             stem, suffix = _split_name(name)
             file = posixpath.join(folder, name)
-            if suffix == ".tar" or _is_gzipped_tar(name):
+            if suffix == ".tar" or is_compressed_tar(name):
                 _check_tar(path / file)
                 tars.append(file)
             elif suffix == ".parquet":
@@ -252,7 +254,7 @@ def _survey(path: Path) -> tuple[str, list[str]]:
 
 def _survey_file(path: Path) -> tuple[str, list[str]]:
     suffix = path.suffix.lower()
-    if suffix == ".tar" or _is_gzipped_tar(path.name):
+    if suffix == ".tar" or is_compressed_tar(path.name):
         _check_tar(path)
         return "tars", [path.name]
     if suffix in _TEXT_SUFFIXES:
@@ -260,7 +262,8 @@ def _survey_file(path: Path) -> tuple[str, list[str]]:
     return ("parquet" if suffix == ".parquet" else "file"), [path.name]
 
 
-def _is_gzipped_tar(name: str) -> bool:
+def is_compressed_tar(name: str) -> bool:
+    """Tell by its name whether a file is a tar that was compressed, which is no source."""
     return name.lower().endswith((".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz"))
 
 
@@ -376,7 +379,9 @@ def _leave_out(stem: str, names: list[str], folders: list[str]) -> list[str]:
 def _make_piece(root: Path, file: str, observe: Observe) -> Piece:
     try:
         facts = (root / file).stat()
-    except OSError:  # a link to nothing
+    except OSError as error:  # a link to nothing
+        if not archive.is_row_error(error, root):
+            raise
         facts = None
     is_file = facts is not None and stat.S_ISREG(facts.st_mode)
     observe(f"{file}\n" if facts is None else _fact(file, facts))

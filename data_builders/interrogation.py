@@ -5,14 +5,12 @@ work is `pe.engines.inverter`'s; here they meet rows and the runner.
 """
 
 import dataclasses
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from data_builders.image_ingest import ImageLoader
-from pe.data.image_file import ImageLimits
+from data_builders.image_ingest import EngineKey, EngineStage
 from pe.engines.inverter import Inverter, InverterConfig
 from pe.engines.vision import Captioner
 from pe.records import Image, Inversion, Record
@@ -24,15 +22,13 @@ Engines = tuple[Inverter, Captioner | None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InterrogationKey:
-    """What the stage's results depend on; `weights` are hashes of models and lists."""
+class InterrogationKey(EngineKey):
+    """What the stage's results depend on."""
 
     inverter: InverterConfig
-    limits: ImageLimits
-    weights: Mapping[str, str]
 
 
-class InterrogationStage:
+class InterrogationStage(EngineStage[InterrogationKey, Engines]):
     """Image -> Inversion(method="clip/MODE"), its prompt "caption, flavor, flavor"."""
 
     NAME: ClassVar[str] = "invert"
@@ -41,22 +37,11 @@ class InterrogationStage:
     OUTPUT: ClassVar[type[Record]] = Inversion
     ORDERED: ClassVar[bool] = False
 
-    def __init__(
-        self, key: InterrogationKey, loader: ImageLoader, make_engines: Callable[[], Engines]
-    ):
-        self.config = key
-        self.loader = loader
-        self._make_engines = make_engines
-        self._engines: Engines | None = None
-        self._lock = threading.Lock()  # one batch is inverted while the next is decoded
-
-    def open(self) -> None:
-        """Load the engines. Raises ValueError where a model or list is not to be had."""
-        self._engines = self._make_engines()
-
     def __call__(self, table: pa.Table) -> list[Result]:
-        assert self._engines is not None, "open() comes first"
-        inverter, captioner = self._engines
+        assert self._engine is not None, "open() comes first"
+        inverter, captioner = self._engine
+        config = self.config.inverter
+        before, after = split_sources(config.captions_from, has_captioner=captioner is not None)
         results: list[Result | None] = []
         images: list[Image] = []
         prepared: list[Any] = []
@@ -67,22 +52,22 @@ class InterrogationStage:
             table["row"].to_pylist(), table["image"].to_pylist(), strict=True
         ):
             image = Image.from_row(image_row)
-            caption = self.find_caption(image)
-            picture = self.loader.load(row)
-            if not caption and captioner is None:
+            caption = find_caption(image, before)
+            if not caption and (captioner is None or after is None):
                 results.append(Drop("no_caption"))
                 continue
+            picture = self.loader.load(row)
             if isinstance(picture, Drop):
                 results.append(picture)
                 continue
             try:
-                prepared.append(inverter.prepare(picture))
+                pixels = inverter.prepare(picture)
+                if not caption and captioner is not None:
+                    wordless.append((len(captions), captioner.prepare(picture)))
             except ValueError:  # a strip too narrow to be looked at
                 results.append(Drop("extreme_shape"))
                 continue
-            if not caption:
-                assert captioner is not None
-                wordless.append((len(captions), captioner.prepare(picture)))
+            prepared.append(pixels)
             images.append(image)
             captions.append(caption)
             places.append(len(results))
@@ -91,7 +76,7 @@ class InterrogationStage:
             if wordless and captioner is not None:
                 written = captioner.caption([pixels for _, pixels in wordless])
                 for (place, _), text in zip(wordless, written, strict=True):
-                    captions[place] = tidy_phrase(text)
+                    captions[place] = tidy_phrase(text) or find_caption(images[place], after or ())
             told = [i for i, caption in enumerate(captions) if caption]
             found = inverter.invert(
                 [prepared[i] for i in told], [captions[i] for i in told], measure=False
@@ -105,21 +90,38 @@ class InterrogationStage:
                 caption=inverted.caption,
                 flavors=inverted.flavors,
                 prompt=inverted.prompt,
-                method=f"clip/{self.config.inverter.interrogator.mode}",
+                method=f"clip/{config.interrogator.mode}",
             )
             results[places[i]] = (inversion,)
         return [result for result in results if result is not None]
 
-    def find_caption(self, image: Image) -> str:
-        """Return what is said of an image, by the first of the sources that says something."""
-        for source in self.config.inverter.captions_from:
-            text = ""
-            if source == "caption":
-                text = tidy_phrase(" ".join((image.given_caption or "").split()))
-            elif source == "prompt" and image.given_prompt:
-                text = split_prompt(image.given_prompt).caption
-            elif source == "captioner":
-                return ""
-            if text:
-                return text
-        return ""
+
+def split_sources(
+    sources: Sequence[str], *, has_captioner: bool
+) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """Return the sources to ask before the captioner, and those after it; None: it is not asked.
+
+    Example:
+      sources                          has_captioner  before                after
+      ("caption", "captioner", "prompt")   True       ("caption",)          ("prompt",)
+      ("caption", "captioner", "prompt")   False      ("caption", "prompt")  None
+      ("caption", "prompt")                True       ("caption", "prompt")  None
+    """
+    sources = tuple(sources)
+    if has_captioner and "captioner" in sources:
+        place = sources.index("captioner")
+        return sources[:place], sources[place + 1 :]
+    return tuple(source for source in sources if source != "captioner"), None
+
+
+def find_caption(image: Image, sources: Sequence[str]) -> str:
+    """Return what was said of an image, by the first of the sources that says something; or ""."""
+    for source in sources:
+        text = ""
+        if source == "caption":
+            text = tidy_phrase(" ".join((image.given_caption or "").split()))
+        elif source == "prompt" and image.given_prompt:
+            text = split_prompt(image.given_prompt).caption
+        if text:
+            return text
+    return ""

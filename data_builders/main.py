@@ -11,7 +11,7 @@ out/stats.json                 counts by stage; written last: its presence means
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,15 @@ from data_builders.inversion import GivenPromptConfig, GivenPromptStage
 from data_builders.pairing import PairStage
 from data_builders.prompt_expansion import NAME, check_file_format, export_tfds
 from data_builders.query_extraction import RuleQueryConfig
-from data_builders.querying import RuleQueryStage
+from data_builders.query_plan import make_query_stages
+from data_builders.query_request import LlmQueryConfig
 from data_builders.sources import SourceConfig
 from pe import shards
 from pe.config import operative_config
 from pe.data.image_file import ImageLimits
 from pe.engines.aesthetics import AestheticConfig
 from pe.engines.inverter import InverterConfig
+from pe.engines.llm import LlmConfig
 from pe.pairs import PairConfig
 from pe.records import Dropped, Pair, arrow_schema
 from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig, Source, StageFolder
@@ -51,8 +53,9 @@ PUBLISHING = shards.TEMPORARY + "publish"
 class BuildConfig:
     """All settings of a build.
 
-    input   what the source is: "prompts", "images", or "auto": a folder, a .tar and Parquet with
-            images are pictures, all else is a table of prompts
+    input   what the source is: "prompts", "images", or "auto": a folder, a tar, a picture and
+            Parquet with images are pictures, all else is a table of prompts
+    llm     where it names a model, that writes the queries; else rules cut them out of the prompts
     """
 
     input: str = "auto"
@@ -68,6 +71,8 @@ class BuildConfig:
     invert: GivenPromptConfig = dataclasses.field(default_factory=GivenPromptConfig)
     duplicates: DuplicateConfig = dataclasses.field(default_factory=DuplicateConfig)
     queries: RuleQueryConfig = dataclasses.field(default_factory=RuleQueryConfig)
+    llm: LlmConfig = dataclasses.field(default_factory=LlmConfig)
+    llm_queries: LlmQueryConfig = dataclasses.field(default_factory=LlmQueryConfig)
     pairs: PairConfig = dataclasses.field(default_factory=PairConfig)
 
     def __post_init__(self) -> None:
@@ -77,11 +82,26 @@ class BuildConfig:
 
 
 def make_plan(
-    source: Path, config: BuildConfig, say: Callable[[str], None]
+    source: Path, out: Path, config: BuildConfig, say: Callable[[str], None]
 ) -> tuple[Source, list[Stage]]:
-    """Open a source and make the stages that it goes through, in order; no model is loaded."""
+    """Open a source and make the stages that it goes through, in order; no encoder is loaded.
+
+    Raises FileNotFoundError where there is no source, and ValueError for one that cannot be read,
+    and for settings that say nothing about a source of its kind.
+    """
+    if not source.exists():
+        raise FileNotFoundError(
+            f"there is nothing at {source}: expected a table of prompts, or pictures; check the "
+            f"path (from {Path.cwd()})"
+        )
     stages: list[Stage]
     if config.input == "images" or (config.input == "auto" and is_image_source(source)):
+        set_names = list_changes(config.source, only=("prompt_column", "query_column"))
+        if set_names:
+            raise ValueError(
+                f"{source} holds pictures, which have no such columns: leave out "
+                f"{', '.join(set_names)} (as flags, too)"
+            )
         rows = ImageSource(source, config.images, shard_rows=config.runner.shard_rows)
         stages = make_image_stages(
             rows.root,
@@ -92,15 +112,36 @@ def make_plan(
             say=say,
         )
     else:
-        if config.inverter.encoder or config.aesthetics.weights:
+        parts = (config.inverter, config.aesthetics, config.filter)
+        set_names = [name for part in parts for name in list_changes(part)]
+        if set_names:
             raise ValueError(
-                f"{source} is a table of prompts, which no encoder looks at; leave --encoder and "
-                "AestheticConfig.weights out, or give a folder of images"
+                f"{source} is a table of prompts, which no encoder looks at: leave out "
+                f"{', '.join(set_names)} (as flags, too), or give pictures"
             )
         rows = TableSource(source, config.source, shard_rows=config.runner.shard_rows)
         stages = [IngestStage(config.ingest), GivenPromptStage(config.invert)]
-    stages += [DuplicateStage(config.duplicates), RuleQueryStage(config.queries)]
+    stages.append(DuplicateStage(config.duplicates))
+    stages += make_query_stages(config.queries, config.llm_queries, config.llm, out=out, say=say)
     return rows, [*stages, PairStage(config.pairs)]
+
+
+def list_changes(config: Any, *, only: Container[str] | None = None) -> list[str]:
+    """Return the names of what in a config differs from its defaults, parts of it included.
+
+    InverterConfig(encoder="clip")  ->  ["InverterConfig.encoder"]
+    `only` these fields are looked at.
+    """
+    default, changed = type(config)(), []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if only is not None and field.name not in only:
+            continue
+        if dataclasses.is_dataclass(value):
+            changed += list_changes(value)
+        elif value != getattr(default, field.name):
+            changed.append(f"{type(config).__name__}.{field.name}")
+    return changed
 
 
 def build(
@@ -116,11 +157,12 @@ def build(
 
     A killed build goes on where it was; a finished one is returned as it stands.
 
-    Raises ValueError for a source that cannot be read, or when `out` holds the dataset of another
-    source or other settings and `replace` is not given.
+    Raises FileNotFoundError where there is no source; ValueError for one that cannot be read, an
+    `out` inside it, and when `out` holds the dataset of another source or other settings and
+    `replace` is not given.
     """
-    check_folder(out)
-    rows, stages = make_plan(source, config, say)
+    check_folder(out, source)
+    rows, stages = make_plan(source, out, config, say)
     runner = LocalRunner(out, config.runner, progress=progress)
     key = f"{plan_key(runner, rows.key, stages)}-{config.file_format}"
     finished = card.read_stats(out / STATS)
@@ -156,8 +198,13 @@ def build(
     return stats
 
 
-def check_folder(out: Path) -> None:
-    """Raise ValueError when `out` is no folder, or holds what a build would overwrite."""
+def check_folder(out: Path, source: Path) -> None:
+    """Raise ValueError when `out` is no folder, in the source, or holds what would be lost."""
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise ValueError(
+            f"--out {out} is inside the source {source}: what a build writes would be taken for a "
+            "part of the source, so that it could not go on where it was; choose a folder beside it"
+        )
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; expected a folder, new or of an earlier build")
     taken = [name for name in PUBLISHED if (out / name).exists()]
@@ -229,7 +276,8 @@ def read_dropped(folder: StageFolder) -> Iterator[pa.Table]:
 def find_row(data: Path, record_id: str) -> list[dict[str, Any]]:
     """Find the way of a record through the stages, newest first: [{stage, reason, records}].
 
-    The id may be that of a pair, query, inversion or image, or a source row (file:line).
+    The id may be that of a pair, query, inversion or image, or of a source row: FILE:LINE of a
+    table, the path of a picture from the source's folder.
 
     Raises ValueError when `data` is no built dataset or nothing in it has the id.
     """
@@ -244,7 +292,8 @@ def find_row(data: Path, record_id: str) -> list[dict[str, Any]]:
             return found
     raise ValueError(
         f"no record {record_id!r} in {data}; expected the id of a pair, query, "
-        "inversion or image, or FILE:LINE of a source row"
+        "inversion or image, or of a source row: FILE:LINE of a table, the path of a picture from "
+        "the source's folder"
     )
 
 

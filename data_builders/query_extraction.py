@@ -9,6 +9,15 @@ import dataclasses
 import hashlib
 import re
 
+from data_builders.query_kind import (
+    ABSTRACT_WORDS,
+    CONCRETE_WORDS,
+    LONG_WORDS,
+    MEDIUM_WORDS,
+    SHORT_WORDS,
+    Range,
+    check_words,
+)
 from data_builders.query_words import (
     ABSTRACT,
     ADJECTIVE_ENDS,
@@ -34,31 +43,20 @@ from pe.text.flavors import HEADS
 from pe.text.phrase import tidy_phrase
 from pe.text.split import SplitPrompt, content_words, count_words
 
-Range = tuple[int, int]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RuleQueryConfig:
     """Fewest and most words of each kind of query."""
 
-    abstract_words: Range = (1, 4)
-    concrete_words: Range = (2, 24)
-    short_words: Range = (1, 5)
-    medium_words: Range = (3, 8)
-    long_words: Range = (6, 16)
+    abstract_words: Range = ABSTRACT_WORDS
+    concrete_words: Range = CONCRETE_WORDS
+    short_words: Range = SHORT_WORDS
+    medium_words: Range = MEDIUM_WORDS
+    long_words: Range = LONG_WORDS
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if (
-                len(value) != 2
-                or not all(type(n) is int for n in value)
-                or not 1 <= value[0] <= value[1]
-            ):
-                raise ValueError(
-                    f"{field.name} must be whole numbers (fewest, most), 1 <= fewest <= most,"
-                    f" got {value!r}"
-                )
+            check_words(field.name, getattr(self, field.name))
 
 
 _STOPS = (",", ".", ";", ":", "!", "?")

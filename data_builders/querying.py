@@ -5,6 +5,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from data_builders.query_extraction import RuleQueryConfig, extract_queries
+from data_builders.query_kind import Range
 from pe.records import Inversion, Query, Record
 from pe.stages.stage import Drop, Result
 from pe.text.split import SplitPrompt, count_words
@@ -34,7 +35,8 @@ class RuleQueryStage:
         """Make the queries of one inversion."""
         if given_query is not None:
             text = " ".join(given_query.split())
-            kind = self.kind_by_length(text)
+            config = self.config
+            kind = name_kind(text, short=config.short_words, medium=config.medium_words)
             return (Query(inversion_id=inversion.id, kind=kind, text=text, method="given"),)
         split = SplitPrompt(
             prompt=inversion.prompt,
@@ -51,9 +53,10 @@ class RuleQueryStage:
             for kind, text in queries.items()
         )
 
-    def kind_by_length(self, text: str) -> str:
-        """Name the kind of a query that came without one: short, medium, or long for the rest."""
-        num_words = count_words(text)
-        if num_words <= self.config.short_words[1]:
-            return "short"
-        return "medium" if num_words <= self.config.medium_words[1] else "long"
+
+def name_kind(text: str, *, short: Range, medium: Range) -> str:
+    """Name the kind of a query that came without one: short, medium, or long for the rest."""
+    num_words = count_words(text)
+    if num_words <= short[1]:
+        return "short"
+    return "medium" if num_words <= medium[1] else "long"

@@ -1,6 +1,7 @@
 """The `pe` command. Imports of a command's machinery happen when that command runs.
 
-Exit status: 0 done, 1 the machine's fault (disk full, training diverged), 2 the caller's mistake.
+Exit status: 0 done, 1 the machine's fault (disk full, device out of memory, training diverged),
+2 the caller's mistake.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pe.commands.flavors import add_flavors
 from pe.commands.invert import add_invert
 from pe.commands.score import add_score
 from pe.commands.train import add_train
+from pe.device_error import explain_device_error, is_device_error
 
 GIN_FLAG = "--gin."
 ADDERS = {
@@ -62,6 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(args.command, message, 1)
         is_machine = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
         return _fail(args.command, str(error), 1 if is_machine else 2)
+    except Exception as error:
+        if not is_device_error(error):
+            raise
+        return _fail(args.command, explain_device_error(error), 1)
 
 
 def _fail(command: str, message: str, status: int) -> int:

@@ -39,6 +39,7 @@ class StageProgress:
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[status]}"),
             console=STDERR,
             disable=not STDERR.is_terminal,
         )
@@ -53,10 +54,10 @@ class StageProgress:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def __call__(self, stage: str, num_rows: int, num_total: int | None) -> None:
+    def __call__(self, stage: str, num_rows: int, num_total: int | None, status: str = "") -> None:
         now = time.monotonic()
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=num_total, rate="")
+            self._tasks[stage] = self._bars.add_task(stage, total=num_total, rate="", status="")
             self._recent[stage] = deque()
         recent = self._recent[stage]
         recent.append((now, num_rows))
@@ -65,12 +66,13 @@ class StageProgress:
         begin, first_rows = recent[0]
         rate = (num_rows - first_rows) / max(1e-3, now - begin)
         shown = f"{rate:,.{0 if rate >= 10 else 2}f} rows/s" if now - begin > 0.5 else ""
-        self._bars.update(self._tasks[stage], completed=num_rows, rate=shown)
+        self._bars.update(self._tasks[stage], completed=num_rows, rate=shown, status=status)
         if not STDERR.is_terminal and now - self._spoken > LINE_SECS:
             self._spoken = now
             parts = [f"{num_rows:,}/{num_total or '?'} rows", *filter(None, [shown])]
             if shown and rate and num_total:
                 parts.append(f"{format_secs((num_total - num_rows) / rate)} left")
+            parts += filter(None, [status])
             say(f"{stage}: {', '.join(parts)}")
 
 

@@ -90,6 +90,16 @@ class Inversion(Record):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class QueryTask(Record):
+    """A query that is to be made of an inversion, or the one that came with its image."""
+
+    ID_FIELDS = ("inversion_id", "kind", "given_query")
+    inversion_id: str
+    kind: str
+    given_query: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Query(Record):
     """A short text that a person might have typed for the inversion's prompt."""
 
@@ -120,8 +130,8 @@ class Pair(Record):
 class Expansion(Record):
     """A prompt that a model made of a query.
 
-    `logprob` (nats, summed) and `num_tokens` are of the text as it was drawn, before anything was
-    cut to end it with a phrase or to fit a budget.
+    `logprob` (nats, summed; None where the model does not tell) and `num_tokens` are of the text as
+    it was drawn, before anything was cut to end it with a phrase or to fit a budget.
     """
 
     ID_FIELDS = ("query", "prefix", "text", "seed", "model")
@@ -129,7 +139,7 @@ class Expansion(Record):
     prefix: str
     text: str
     seed: int
-    logprob: float
+    logprob: float | None
     num_tokens: int
     model: str
 

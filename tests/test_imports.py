@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {
-    "axes": 0, "config": 0,
+    "axes": 0, "config": 0, "device_error": 0,
     "records": 1, "prefixes": 1,
     "text": 2, "pairs": 2.5, "shards": 2, "models": 2,
     "weights": 3, "stages": 3, "data": 3,

@@ -2,8 +2,9 @@
 
     python tools/convert_head.py SRC.pth DST.safetensors
 
-Needs torch. Reads tensors only (weights_only), so that no code of the file can run; names, shapes
-and values stay as they are. `pe.weights.aesthetic.open_head` reads what is written.
+Needs torch. Reads tensors only (weights_only), so that no code of the file can run. Names and
+shapes stay as they are, values become float32. `pe.weights.aesthetic.open_head` reads what is
+written; a file that it would refuse is refused here, before anything is written.
 """
 
 import argparse
@@ -36,7 +37,7 @@ def convert(source: Path, target: Path) -> tuple[int, str]:
     """
     import numpy as np
 
-    from pe.weights.aesthetic import find_layout, open_head
+    from pe.weights.aesthetic import find_layout, make_head
     from pe.weights.checkpoint import stored
     from pe.weights.safetensors_file import write_safetensors
 
@@ -57,12 +58,15 @@ def convert(source: Path, target: Path) -> tuple[int, str]:
         raise ValueError(f"{source} is damaged or holds more than tensors: {why}") from error
     if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):
         raise ValueError(f"{source} holds a {type(state).__name__}, expected names with tensors")
+    if odd := [f"{name} ({v.dtype})" for name, v in state.items() if not v.is_floating_point()]:
+        raise ValueError(f"{source} holds {', '.join(odd)}, expected tensors of floats")
     arrays = {
         str(name): np.asarray(tensor.detach().float().numpy()) for name, tensor in state.items()
     }
     layout = find_layout(source, {name: array.shape for name, array in arrays.items()})
+    head = make_head(source, arrays)
     write_safetensors(target, {name: stored(array) for name, array in arrays.items()})
-    return open_head(target).embed_dim, layout
+    return head.embed_dim, layout
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 from pe.commands.flag import add_gin_flags, gin_epilog, load_settings, new_command, quiet_libraries
 from pe.commands.invert import add_inverter_flags, inverter_bindings
+from pe.commands.llm_flag import add_llm_flags, llm_bindings
 
 
 def _build_config() -> type:
@@ -36,6 +37,7 @@ def add_build(commands: Any, with_help: bool) -> None:
     )
     command.add_argument("--limit", type=int, metavar="N", help="read only the first N rows")
     add_inverter_flags(command, encoder="needed for pictures")
+    add_llm_flags(command)
     command.add_argument(
         "--file_format",
         choices=("arrayrecord", "tfrecord"),
@@ -61,6 +63,8 @@ def _run_build(args: argparse.Namespace) -> None:
         "ImageSourceConfig.limit": args.limit,
         "BuildConfig.file_format": args.file_format,
         **inverter_bindings(args),
+        **llm_bindings(args),
+        "AestheticConfig.vocabulary": args.vocabulary,  # equal, they share one encoder
     }
     extra = [f"{name}={value!r}" for name, value in flags.items() if value is not None]
     config = load_settings(BuildConfig, args, extra)
@@ -85,7 +89,10 @@ def add_show(commands: Any, with_help: bool) -> None:
         commands, "show", _run_show, "Show a pair's whole way back to its source.", ""
     )
     command.add_argument(
-        "id", metavar="ID", help="of a pair, query, inversion or image, or FILE:LINE of a row"
+        "id",
+        metavar="ID",
+        help="of a pair, query, inversion or image, or of a source row: FILE:LINE of a table, a "
+        "picture's path from the source's folder",
     )
     command.add_argument("--data", required=True, metavar="DIR", help="the --out of pe build")
 

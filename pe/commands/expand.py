@@ -1,6 +1,7 @@
 """`pe expand`: queries in, prompts out."""
 
 import argparse
+import contextlib
 import functools
 import itertools
 import json
@@ -9,12 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pe.commands.flag import new_command, quiet_libraries
+from pe.commands.llm_flag import add_llm_flags, llm_bindings
 
 if TYPE_CHECKING:
     from pe.decode.sampling import SamplingConfig
     from pe.decode.target_tokenizer import Target
-    from pe.engines.expander import T5Expander
+    from pe.engines.expander import Expander, T5Expander
     from pe.records import Expansion
+
+EXPANDERS = ("t5", "llm", "few_shot")
+LLM_TOKENS = 200  # 80 words, and the JSON around them
+T5_FLAGS = ("beams", "stream", "vocab", "template")  # and all of a trained model's
 
 
 def add_expand(commands: Any, with_help: bool) -> None:
@@ -37,10 +43,17 @@ def add_expand(commands: Any, with_help: bool) -> None:
     )
     command.add_argument(
         "--model",
-        required=True,
         metavar="MODEL",
         help="the --out of pe train or pe convert, Hugging Face's layout or hub name, T5X",
     )
+    command.add_argument(
+        "--expander",
+        choices=EXPANDERS,
+        default="t5",
+        help="t5: --model; baselines that ask a language model (--llm_url, --llm_model): llm "
+        "rewrites the query, few_shot shows it examples (t5)",
+    )
+    add_llm_flags(command)
     command.add_argument("-n", type=int, metavar="N", help="expansions a query (4, or the beams)")
     command.add_argument("--prefix", default="", metavar="CODE", help="control prefix (none)")
     command.add_argument("--seed", type=int, default=0, help="same seed, same texts (0)")
@@ -107,25 +120,37 @@ def _run_expand(args: argparse.Namespace) -> None:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if target is not None:  # a phrase that does not fit is cut, so there is more to write
         given.setdefault("max_tokens", 2 * target.budget)
+    elif args.expander != "t5":
+        given.setdefault("max_tokens", LLM_TOKENS)
     sampling = SamplingConfig(ban=tuple(args.ban), **given)
     from pe.engines.expander import BATCH_QUERIES
 
-    expander = _make_expander(args, target)
     queries = iter(args.queries or (line for line in sys.stdin if line.strip()))
     num_queries = 0
-    while batch := list(itertools.islice(queries, 1 if args.stream else BATCH_QUERIES)):
-        num_queries += len(batch)
-        if args.stream:
-            _print_stream(expander, batch[0], args, sampling)
-        else:
-            _print_sets(_expand(expander, batch, args, sampling), args)
+    with contextlib.ExitStack() as stack:
+        expander = _make_expander(args, target, stack)
+        while batch := list(itertools.islice(queries, 1 if args.stream else BATCH_QUERIES)):
+            num_queries += len(batch)
+            if args.stream:
+                _print_stream(expander, batch[0], args, sampling)
+            else:
+                _print_sets(_expand(expander, batch, args, sampling), args)
     if not num_queries:
         raise ValueError("no query: expected QUERY arguments, or one query a line on stdin")
 
 
-def _make_expander(args: argparse.Namespace, target: "Target | None") -> "T5Expander":
+def _make_expander(
+    args: argparse.Namespace, target: "Target | None", stack: contextlib.ExitStack
+) -> Any:
+    """Make the expander that is asked for; `stack` closes what it opens."""
+    if args.expander != "t5":
+        return _make_llm_expander(args, target, stack)
     from pe.engines.expander import T5Expander
 
+    if args.model is None:
+        raise ValueError("--model is missing: expected a trained model, or another --expander")
+    if given := [name for name, value in llm_bindings(args).items() if value is not None]:
+        raise ValueError(f"{', '.join(given)}: only --expander llm and few_shot ask such a model")
     settings = {} if args.template is None else {"template": args.template}
     vocabulary = None if args.vocab is None else Path(args.vocab)
     if args.runtime == "ct2":
@@ -139,8 +164,30 @@ def _make_expander(args: argparse.Namespace, target: "Target | None") -> "T5Expa
     return T5Expander(model, target=target)
 
 
+def _make_llm_expander(
+    args: argparse.Namespace, target: "Target | None", stack: contextlib.ExitStack
+) -> "Expander":
+    from pe.config import load_config
+    from pe.console import say
+    from pe.engines.llm import LlmConfig
+    from pe.engines.llm_expander import LlmExpander
+    from pe.engines.llm_session import LlmSession, make_llm
+
+    flags = [f"--{name}" for name in T5_FLAGS if getattr(args, name)]
+    if args.model is not None:
+        flags.append("--model")
+    if flags:
+        raise ValueError(f"{', '.join(flags)}: of --expander t5 only; a language model is named by "
+                         "--llm_model")  # fmt: skip
+    given = {name: value for name, value in llm_bindings(args).items() if value is not None}
+    config = load_config(LlmConfig, (), [f"{name}={value!r}" for name, value in given.items()])
+    session = stack.enter_context(LlmSession(make_llm(config, say=say), config))
+    style = "rewrite" if args.expander == "llm" else "few_shot"
+    return LlmExpander(session, style, target=target)
+
+
 def _expand(
-    expander: "T5Expander", queries: list[str], args: argparse.Namespace, sampling: "SamplingConfig"
+    expander: Any, queries: list[str], args: argparse.Namespace, sampling: "SamplingConfig"
 ) -> "list[list[Expansion]]":
     if args.beams is None:
         return expander.expand(

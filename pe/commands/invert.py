@@ -3,12 +3,17 @@
 import argparse
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pe.commands.flag import add_gin_flags, gin_epilog, load_settings, new_command, quiet_libraries
 
-DEFAULT_ENCODER = "openai/clip-vit-large-patch14"
+if TYPE_CHECKING:
+    from pe.engines.inverter import Inverter
+    from pe.engines.vision import Captioner
+
+AT_ONCE = 16  # pictures in memory, and in one call of the models
 
 
 def _inverter_config() -> type:
@@ -28,12 +33,20 @@ def add_invert(commands: Any, with_help: bool) -> None:
     command.add_argument(
         "images", metavar="IMAGE", nargs="+", help="a picture, of any usual format"
     )
-    add_inverter_flags(command, encoder=f"default {DEFAULT_ENCODER}")
+    add_inverter_flags(command, encoder=_describe_default(with_help))
     command.add_argument(
         "--caption", metavar="TEXT", help="what is in the pictures; else IMAGE's .txt, or a CoCa's"
     )
     command.add_argument("--json", action="store_true", help="one JSON object a picture")
     add_gin_flags(command)
+
+
+def _describe_default(with_help: bool) -> str:
+    if not with_help:
+        return ""
+    from pe.engines.inverter import DEFAULT_ENCODER
+
+    return f"default {DEFAULT_ENCODER}"
 
 
 def add_inverter_flags(command: argparse.ArgumentParser, *, encoder: str) -> None:
@@ -86,62 +99,116 @@ def _run_invert(args: argparse.Namespace) -> int:
     quiet_libraries()
     extra = [f"{k}={v!r}" for k, v in inverter_bindings(args).items() if v is not None]
     config = load_settings(_inverter_config(), args, extra)
+    from pe.console import say
+    from pe.engines.inverter import DEFAULT_ENCODER, load_captioner, load_inverter
+
     if not config.encoder:
         config = dataclasses.replace(config, encoder=DEFAULT_ENCODER)
-    from pe.console import say
-    from pe.data.image_file import UnreadableImage, decode_image
-    from pe.engines.inverter import load_captioner, load_inverter
-
-    captions = [find_caption(Path(path), args.caption) for path in args.images]
-    mode = config.interrogator.mode
-    if mode != "negative" and not config.captioner and not all(captions):
-        missing = next(p for p, caption in zip(args.images, captions, strict=True) if not caption)
+    paths = [path for path in args.images if Path(path).exists()]
+    for path in args.images:
+        if not Path(path).exists():
+            say(f"{path}: there is no such file")
+    captions = [find_caption(Path(path), args.caption) for path in paths]
+    is_negative = config.interrogator.mode == "negative"
+    if not is_negative and not config.captioner and not all(captions):
+        missing = next(p for p, caption in zip(paths, captions, strict=True) if not caption)
         raise ValueError(
             f"nothing says what is in {missing}: give --caption TEXT, a file of the same name with "
             "the suffix .txt, or --captioner with a CoCa by folder or hub name"
         )
+    if not paths:
+        return 2
 
     def show(done: int, total: int) -> None:
         if done == total:
             say(f"{total:,} flavors embedded")
 
     inverter = load_inverter(config, progress=show)
-    captioner = load_captioner(config) if mode != "negative" else None
-    status = 0
-    for path, given in zip(args.images, captions, strict=True):
+    captioner = None if is_negative else load_captioner(config)
+    num_found = 0
+    for begin in range(0, len(paths), AT_ONCE):
+        part = paths[begin : begin + AT_ONCE]
+        looked = _look(part, captions[begin : begin + AT_ONCE], inverter, captioner, say)
+        if not is_negative:
+            for path in [look.path for look in looked if not look.caption]:
+                say(f"{path}: the captioner says nothing of it; give --caption")
+            looked = [look for look in looked if look.caption]
+        found = inverter.invert(
+            [look.pixels for look in looked],
+            [look.caption for look in looked],
+            measure=args.json,
+        )
+        num_found += len(found)
+        for look, inverted in zip(looked, found, strict=True):
+            if args.json:
+                fields = {"image": look.path, **dataclasses.asdict(inverted)}
+                print(json.dumps(fields, ensure_ascii=False), flush=True)
+            elif len(args.images) > 1:
+                print(f"{look.path}: {inverted.prompt}", flush=True)
+            else:
+                print(inverted.prompt)
+    num_failed = len(args.images) - num_found
+    if num_failed and len(args.images) > 1:
+        say(f"{num_failed:,} of {len(args.images):,} pictures have no prompt")
+    return 2 if num_failed else 0
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Look:
+    """A picture as the inverter takes it; `caption` is "" where the captioner is to say it."""
+
+    path: str
+    pixels: Any
+    caption: str
+
+
+def _look(
+    paths: Sequence[str],
+    captions: Sequence[str],
+    inverter: "Inverter",
+    captioner: "Captioner | None",
+    say: Callable[[str], None],
+) -> list[_Look]:
+    """Read and caption pictures; of those that cannot be looked at, say why, and leave them out."""
+    from pe.data.image_file import UnreadableImage, decode_image
+    from pe.text.phrase import tidy_phrase
+
+    looked: list[_Look] = []
+    wordless: list[tuple[_Look, Any]] = []  # with what the captioner needs
+    for path, caption in zip(paths, captions, strict=True):
         try:
             image = decode_image(Path(path).read_bytes())
-            prepared = inverter.prepare(image)
-        except (OSError, UnreadableImage) as error:
-            reason = error.reason if isinstance(error, UnreadableImage) else error.strerror
-            say(f"{path}: {reason}")
-            status = 2
-            continue
-        caption = given
-        if not caption and captioner is not None:
-            (caption,) = captioner.caption([captioner.prepare(image)])
-        if mode != "negative" and not caption.strip():
-            say(f"{path}: the captioner says nothing of it; give --caption")
-            status = 2
-            continue
-        (found,) = inverter.invert([prepared], [caption], measure=args.json)
-        if args.json:
-            print(json.dumps({"image": path, **dataclasses.asdict(found)}, ensure_ascii=False))
-        elif len(args.images) > 1:
-            print(f"{path}: {found.prompt}")
+            look = _Look(path=path, pixels=inverter.prepare(image), caption=caption)
+            if not caption and captioner is not None:
+                wordless.append((look, captioner.prepare(image)))
+        except UnreadableImage as error:
+            say(f"{path}: {error.reason}")
+        except OSError as error:
+            say(f"{path}: {error.strerror or error}")
+        except ValueError as error:  # a strip too narrow to be looked at
+            say(f"{path}: {error}")
         else:
-            print(found.prompt)
-    return status
+            looked.append(look)
+    if wordless and captioner is not None:
+        written = captioner.caption([pixels for _, pixels in wordless])
+        for (look, _), text in zip(wordless, written, strict=True):
+            look.caption = tidy_phrase(text)
+    return looked
 
 
 def find_caption(path: Path, given: str | None) -> str:
-    """Return the caption that was given, or the text of IMAGE's .txt; "" where there is neither."""
+    """Return the caption that was given, or the text of IMAGE's .txt; "" where there is neither.
+
+    A sidecar's text is tidied, as `pe build` does: " - A red fox.\\n"  ->  "A red fox".
+    """
+    from pe.text.phrase import tidy_phrase
+
     if given is not None:
         return given.strip()
     sidecar = path.with_suffix(".txt")
     if sidecar == path or not sidecar.is_file():
         return ""
     try:
-        return " ".join(sidecar.read_text(encoding="utf-8").split())
+        return tidy_phrase(" ".join(sidecar.read_text(encoding="utf-8-sig").split()))
     except UnicodeDecodeError as error:
         raise ValueError(f"{sidecar} is not UTF-8 text; re-encode it, or give --caption") from error

@@ -7,6 +7,7 @@ from the Hugging Face hub and its cache. Knows nothing about models or images.
 
 import dataclasses
 import gzip
+import hashlib
 import html
 import importlib.util
 import json
@@ -108,9 +109,12 @@ class ClipTokenizer:
     they stand at its start or after a space, letter or digit; take them out of texts that must not
     hold them. <|startoftext|> and <|endoftext|> are words like others.
     Letters are those of Unicode 16; open_clip's change with its package regex.
+    `digest` is a hash of the tokens' ids and of the merges, whatever files they come from.
     """
 
     def __init__(self, vocabulary: ClipVocabulary):
+        content = json.dumps([sorted(vocabulary.ids.items()), vocabulary.merges])
+        self.digest = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
         self.start_id, self.end_id = (vocabulary.ids[token] for token in (START, END))
         self.vocab_size = len(vocabulary.ids)
         lacking = {*_LETTERS, *(letter + _WORD_END for letter in _LETTERS)} - vocabulary.ids.keys()

@@ -3,8 +3,8 @@
 Every kind that people have is read for what it shows: rotated as EXIF says, see-through parts on
 white, 16 bits scaled and not clipped, of animations and many pages the first. Changes no state of
 the process, so that any number of threads may decode, and lets no warning out. Knows the decoders;
-what the bytes say before (`image_bytes.py`), where they come from, and what is done with the
-picture are others' affair.
+what the bytes say before (`image_format.py`, `image_bytes.py`), where they come from, and what is
+done with the picture are others' affair.
 """
 
 import dataclasses
@@ -27,13 +27,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from pe.data.image_bytes import (
-    REASONS,
-    UnreadableImage,
-    find_format,
-    prepare,
-    read_orientation,
-)
+from pe.data.image_bytes import prepare, read_orientation
+from pe.data.image_format import REASONS, UnreadableImage, find_format
 
 __all__ = ["REASONS", "ImageLimits", "UnreadableImage", "decode_image"]
 
@@ -51,7 +46,6 @@ _DECODERS: dict[str, type[ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
 }
-FORMATS = tuple(_DECODERS)
 
 _TURNS = {  # EXIF orientation -> what puts the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,

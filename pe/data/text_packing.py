@@ -15,7 +15,7 @@ ROW_TOKENS = 32  # flavors have 1 to 12 tokens: of 24, 32, 48 the width that lea
 
 
 @dataclasses.dataclass(frozen=True)
-class Block:
+class PackedBlock:
     """So many rows of packed texts. `texts`: which texts, in the order of `starts` and `counts`.
 
     The arrays are those of `pe.models.clip.PackedTexts`, for one beginning; unused places of
@@ -58,7 +58,7 @@ def fit_rows(sizes: Sequence[int], width: int) -> list[list[int]]:
 
 def pack_texts(
     texts: Sequence[np.ndarray], *, tail_tokens: int, max_tokens: int, block_tokens: int
-) -> Iterator[Block]:
+) -> Iterator[PackedBlock]:
     """Pack texts (ids without start and end) into blocks of few shapes; every text comes out once.
 
     A text is cut to `max_tokens`, behind which nothing is read. Blocks have `block_tokens`
@@ -105,7 +105,7 @@ def _lay_out(
     tail_tokens: int,
     block: list[list[int]],
     shape: tuple[int, int],
-) -> Block:
+) -> PackedBlock:
     """Write the texts of `block` (rows of indices into `chosen`) into arrays."""
     num_rows, width = shape
     num_texts = sum(map(len, block))
@@ -129,13 +129,13 @@ def _lay_out(
     flat[2, places] = within
     flat[3, places] = np.repeat(counts, sizes)
     padding = (0, num_rows * width // 4 - num_texts)
-    tokens, segments, offsets, sizes = flat.reshape(4, num_rows, width)
-    return Block(
+    tokens, segments, offsets, lengths_at = flat.reshape(4, num_rows, width)
+    return PackedBlock(
         texts=order,
         tokens=tokens,
         segments=segments,
         offsets=offsets,
-        lengths=sizes,
+        lengths=lengths_at,
         starts=np.pad(starts, padding).astype(np.int32),
         counts=np.pad(counts, padding).astype(np.int32),
     )

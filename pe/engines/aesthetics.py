@@ -50,8 +50,6 @@ class AestheticConfig:
 class AestheticScorer(Protocol):
     """Anything that rates pictures. `prepare` keeps of one what `score` needs."""
 
-    digest: str
-
     def prepare(self, image: PilImage.Image) -> Any: ...
     def score(self, prepared: Sequence[Any]) -> Float[np.ndarray, " B"]: ...
 
@@ -67,7 +65,6 @@ class HeadScorer:
             )
         self.encoder = encoder
         self.head = head
-        self.digest = f"{head.digest}-{encoder.digest}"
 
     def prepare(self, image: PilImage.Image) -> Any:
         """Return the pixels that the encoder reads."""
@@ -84,7 +81,6 @@ class MusiqScorer:
 
     def __init__(self, musiq: Musiq, *, max_patches: int):
         self.musiq = musiq
-        self.digest = musiq.digest
         sides = (224, 384) if musiq.config.num_scales > 1 else ()
         self.config = MusiqInputConfig(
             patch_px=musiq.config.patch_px,
@@ -115,9 +111,10 @@ def name_weights(config: AestheticConfig) -> dict[str, str]:
     """Return hashes of the weights that scores depend on."""
     if not config.weights:
         return {}
-    if config.weights.endswith(".npz"):
-        return {"musiq": open_musiq(Path(config.weights).expanduser()).digest}
-    head = open_head(Path(config.weights).expanduser())
+    path = Path(config.weights).expanduser()
+    if _is_musiq(path):
+        return {"musiq": open_musiq(path).digest}
+    head = open_head(path)
     _check_encoder(config)
     return {"head": head.digest, "encoder": open_clip(config.encoder).digest}
 
@@ -127,15 +124,16 @@ def load_scorer(config: AestheticConfig) -> AestheticScorer | None:
     if not config.weights:
         return None
     path = Path(config.weights).expanduser()
-    if path.suffix == ".npz":
+    if _is_musiq(path):
         return MusiqScorer(open_musiq(path), max_patches=config.max_patches)
     head = open_head(path)
     _check_encoder(config)
-    return HeadScorer(_encoder(config), head)
+    encoder = share_encoder(config.encoder, dtype=config.dtype, vocabulary=config.vocabulary)
+    return HeadScorer(encoder, head)
 
 
-def _encoder(config: AestheticConfig) -> ClipEncoder:
-    return share_encoder(config.encoder, dtype=config.dtype, vocabulary=config.vocabulary)
+def _is_musiq(path: Path) -> bool:
+    return path.suffix.lower() == ".npz"
 
 
 def _check_encoder(config: AestheticConfig) -> None:

@@ -2,18 +2,21 @@
 
 Needs the extra [interrogator]. Its lists are written into a folder of their own; its embeddings are
 kept beside ours. Nothing of it is fetched: the weights are those of our encoder, in open_clip's
-layout, and captions come from elsewhere.
+layout, and captions come from elsewhere. Where a table of a list is empty, its slot is left out, as
+our engine does; the package by itself fails there.
 """
 
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image as PilImage
 
-from pe import shards
 from pe.engines.flavor_table import default_folder
-from pe.engines.interrogator import InterrogatorConfig, Inverted
+from pe.engines.interrogator import InterrogatorConfig, Inverted, split_flavors
+from pe.shards import TEMPORARY
 from pe.text.flavor_list import FlavorList
 from pe.weights.open_clip import CONFIG_FILE, open_clip
 
@@ -23,6 +26,7 @@ LIST_FILES = {
     "movements": "movements.txt",
     "artists": "artists.txt",
 }
+TABLES = (*LIST_FILES, "trendings")
 
 
 class PackageInverter:
@@ -34,6 +38,7 @@ class PackageInverter:
         flavors: FlavorList,
         config: InterrogatorConfig,
         *,
+        negatives: Sequence[str] = (),
         folder: Path | None = None,
     ):
         try:
@@ -55,8 +60,9 @@ class PackageInverter:
             )
         digest = open_clip(str(encoder)).digest
         cache = (folder or default_folder()) / f"clip-interrogator-{digest}"
-        lists = cache / flavors.digest()
-        write_lists(lists, flavors)
+        key = "\n".join([flavors.digest(), *negatives])
+        lists = cache / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+        write_lists(lists, flavors, negatives)
         model, _, preprocess = package.create_model_and_transforms(f"local-dir:{encoder}")
         model.eval()
         settings = clip_interrogator.Config(
@@ -72,6 +78,7 @@ class PackageInverter:
         settings.clip_model, settings.clip_preprocess = model, preprocess
         self.config = config
         self._package = clip_interrogator.Interrogator(settings)
+        self._leave_out_empty_slots()
 
     def prepare(self, image: PilImage.Image) -> Any:
         """Return the image as it is."""
@@ -85,6 +92,18 @@ class PackageInverter:
             self._invert(image, caption, measure)
             for image, caption in zip(prepared, captions, strict=True)
         ]
+
+    def _leave_out_empty_slots(self) -> None:
+        package = self._package
+        empty = [name for name in TABLES if not getattr(package, name).labels]
+        for name in empty:  # a blank, since every caption begins with nothing
+            found = [] if name == "flavors" else [" "]
+            getattr(package, name).rank = lambda *args, found=found, **kwargs: list(found)
+        if empty:
+            classic = package.interrogate_classic
+            package.interrogate_classic = lambda *args, **kwargs: tidy_slots(
+                classic(*args, **kwargs)
+            )
 
     def _invert(self, image: Any, caption: str, measure: bool) -> Inverted:
         config, package = self.config, self._package
@@ -101,18 +120,30 @@ class PackageInverter:
         cosine = None
         if measure:
             cosine = float(package.similarity(package.image_to_features(image), prompt))
-        rest = prompt[len(caption) :].removeprefix(", ") if prompt.startswith(caption) else ""
-        flavors = tuple(part.strip() for part in rest.split(", ") if part.strip())
+        flavors = split_flavors(prompt, caption)
         return Inverted(caption=caption, flavors=flavors, prompt=prompt, similarity=cosine)
 
 
-def write_lists(folder: Path, flavors: FlavorList) -> None:
-    """Write the tables as the files that the package reads."""
+def tidy_slots(prompt: str) -> str:
+    """Leave out what lies empty between commas.
+
+    "a fox,   , cubism, "  ->  "a fox, cubism"
+    """
+    return ", ".join(filter(None, (part.strip() for part in f"{prompt} ".split(", "))))
+
+
+def write_lists(folder: Path, flavors: FlavorList, negatives: Sequence[str]) -> None:
+    """Write the tables as the files that the package reads; those that are there stay.
+
+    `folder` is named by a hash of the lists, so that what is there is what would be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tables = flavors.tables()
-    for table, file in LIST_FILES.items():
-        phrases = tables.get(table, ())
-        if table == "artists":
-            phrases = tuple(p.removeprefix("by ") for p in phrases if p.startswith("by "))
-        shards.write_text(folder / file, "".join(f"{phrase}\n" for phrase in phrases))
-    shards.write_text(folder / "negative.txt", "")
+    lists = {file: tables.get(table, ()) for table, file in LIST_FILES.items()}
+    by = [p.removeprefix("by ") for p in tables.get("artists", ()) if p.startswith("by ")]
+    lists |= {LIST_FILES["artists"]: tuple(by), "negative.txt": tuple(negatives)}
+    for file, phrases in lists.items():
+        if not (folder / file).is_file():
+            own = folder / f"{TEMPORARY}{os.getpid()}-{file}"  # two runs may write at once
+            own.write_text("".join(f"{phrase}\n" for phrase in phrases), encoding="utf-8")
+            own.replace(folder / file)

@@ -1,19 +1,21 @@
 """Embeddings of a list of flavors, made once for each encoder and kept in a file.
 
-The file's name is a hash of the encoder's weights and of the phrases, so that a changed list or
-another model never meets stale embeddings. They are kept, and ranked by, as float16, as
-clip-interrogator keeps them: half the size, with cosines within 1e-4.
+The file's name is a hash of the encoder's weights, of its vocabulary and of the phrases, so that a
+changed list or another model never meets stale embeddings. They are kept, and ranked by, as
+float16, as clip-interrogator keeps them: half the size, with cosines within 1e-4.
 """
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pe.axes import Float, Int
 from pe.engines.vision import ClipEncoder
+from pe.shards import TEMPORARY
 from pe.weights.checkpoint import stored
 from pe.weights.safetensors_file import open_safetensors, write_safetensors
 
@@ -39,29 +41,50 @@ def embed_phrases(
     """Return the phrases' embeddings, of length 1, rounded to float16 and given as float32.
 
     They are read from `folder` (default: `default_folder()`) where they are there, else made and
-    written there, whole or not at all. Raises ValueError for a folder that cannot be written, and
-    for a file there that is damaged.
+    written there, whole or not at all; a file there that is damaged is made anew. Raises ValueError
+    for a folder that cannot be written.
     """
     key = hashlib.blake2b(digest_size=16)
-    for part in (VERSION, encoder.digest, str(encoder.config.dtype), *phrases):
+    made_with = (VERSION, encoder.digest, encoder.tokenizer.digest, str(encoder.config.dtype))
+    for part in (*made_with, *phrases):
         key.update(len(part.encode()).to_bytes(8, "little") + part.encode())
     folder = default_folder() if folder is None else folder
     path = folder / f"phrases-{key.hexdigest()}.safetensors"
-    if path.is_file():
-        found = open_safetensors(path)["embeddings"].read()
-        if found.shape == (len(phrases), encoder.config.embed_dim):
-            return found.astype(np.float32)
+    shape = len(phrases), encoder.config.embed_dim
+    found = _read(path, shape)
+    if found is not None:
+        return found.astype(np.float32)
     ids = encoder.tokenizer.encode_batch(phrases)
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)  # first: what follows may take minutes
-        embeddings = encoder.encode_tokens(ids, progress=progress).astype(np.float16)
-        write_safetensors(path, {"embeddings": stored(embeddings)})
+    embeddings = encoder.encode_tokens(ids, progress=progress).astype(np.float16)
+    with _writing(folder):
+        own = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")  # two runs may write at once
+        write_safetensors(own, {"embeddings": stored(embeddings)})
+        own.replace(path)
+    return embeddings.astype(np.float32)
+
+
+def _read(path: Path, shape: tuple[int, int]) -> Float[np.ndarray, "n E"] | None:
+    """Read what was kept; None where nothing is, or not what was written."""
+    if not path.is_file():
+        return None
+    try:
+        found = open_safetensors(path)["embeddings"].read()
+    except (ValueError, KeyError):
+        return None
+    return found if (found.shape, found.dtype) == (shape, np.float16) else None
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ValueError(
             f"embeddings of flavors cannot be kept in {folder}: {error}; set PE_CACHE to a folder "
             "that can be written"
         ) from error
-    return embeddings.astype(np.float32)
 
 
 def find_top(

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from pe.axes import Float
-from pe.data.text_packing import Block
+from pe.data.text_packing import PackedBlock
 from pe.engines.flavor_table import find_top
 from pe.engines.vision import ClipEncoder, put_block
 from pe.models.clip import TextCache
@@ -77,12 +77,21 @@ class Inverted:
     similarity: float | None
 
 
+def split_flavors(prompt: str, caption: str) -> tuple[str, ...]:
+    """Return what stands behind the caption of a prompt; () where it does not begin with it.
+
+    "a fox, fog, oil painting", "a fox"  ->  ("fog", "oil painting")
+    """
+    rest = prompt[len(caption) :].removeprefix(", ") if prompt.startswith(caption) else ""
+    return tuple(part.strip() for part in rest.split(", ") if part.strip())
+
+
 class Interrogator:
     """Finds prompts for image embeddings, by an encoder and embedded tables of flavors.
 
     Args:
-      flavors, embeddings    the tables in one, `flavors.merged()`, and their embeddings
-      negatives, negative_embeddings    what the negative mode adds to them
+      flavors, embeddings    the tables, and the embeddings of `flavors.merged()`
+      negatives              phrases that the negative mode adds to the table `flavors`
     """
 
     def __init__(
@@ -216,8 +225,7 @@ class Interrogator:
             cosines = np.sum(self.encoder.encode_texts(prompts) * images, axis=1).tolist()
         inverted = []
         for caption, prompt, cosine in zip(captions, prompts, cosines, strict=True):
-            rest = prompt[len(caption) :].removeprefix(", ") if prompt.startswith(caption) else ""
-            flavors = tuple(part.strip() for part in rest.split(", ") if part.strip())
+            flavors = split_flavors(prompt, caption)
             inverted.append(
                 Inverted(caption=caption, flavors=flavors, prompt=prompt, similarity=cosine)
             )
@@ -259,6 +267,8 @@ class Interrogator:
         for step in range(self.config.max_flavors):
             if not active:
                 break
+            if step:
+                cache, texts = self._advance(cache, chains, texts, active)
             cosines = self._score(cache, chains, blocks, images, active)
             for i in active:
                 chains[i].take(cosines[i], is_free=step < min_flavors)
@@ -266,7 +276,6 @@ class Interrogator:
             sizes = tokenizer.encode_batch([chains[i].text for i in active])
             active = [i for i, ids in zip(active, sizes, strict=True) if len(ids) < longest]
             active = [i for i in active if chains[i].free.any()]
-            cache, texts = self._advance(cache, chains, texts, active)
         return [chain.best for chain in chains], np.array([chain.best_cosine for chain in chains])
 
     def _advance(
@@ -291,12 +300,12 @@ class Interrogator:
         self,
         cache: TextCache,
         chains: Sequence["_Chain"],
-        blocks: Sequence[Sequence[Block]],
+        blocks: Sequence[Sequence[PackedBlock]],
         images: Float[np.ndarray, "B E"],
         active: Sequence[int],
     ) -> dict[int, Float[np.ndarray, " K"]]:
         """Return, for each active chain, the cosine of every candidate; -inf where it is taken."""
-        by_shape: dict[tuple[int, ...], list[tuple[int, Block]]] = defaultdict(list)
+        by_shape: dict[tuple[int, ...], list[tuple[int, PackedBlock]]] = defaultdict(list)
         for i in active:
             for block in blocks[i]:
                 by_shape[block.tokens.shape].append((i, block))

@@ -19,6 +19,7 @@ from pe.text.flavor_list import load_flavors, load_negative
 from pe.weights.hub import find_files
 from pe.weights.open_clip import ALLOWED, open_clip
 
+DEFAULT_ENCODER = "openai/clip-vit-large-patch14"  # of `pe invert`, and in what is advised
 ENGINES = ("jax", "clip-interrogator")
 CAPTION_SOURCES = ("caption", "prompt", "captioner")
 
@@ -31,11 +32,12 @@ class InverterConfig:
                    a time, for comparison
     encoder        a CLIP or CoCa, by folder or hub name
     captioner      a CoCa that says what is in an image; "": none
-    captions_from  where a caption comes from, in order: the image's sidecar, the prompt that was
-                   given with it, the captioner
+    captions_from  where a caption comes from, the first that has one: the image's sidecar, the
+                   prompt that was given with it, the captioner (passed over where there is none)
     flavors        "own", "clip-interrogator", or a file of `pe flavors`
     artists        whether flavors that are artists' names are used
-    vocabulary     the encoder's tokenizer; "": beside its weights, else CLIP's
+    vocabulary     the tokenizer of encoder and captioner; "": beside the weights of each, else
+                   CLIP's
     dtype          of the matrix products: float32, bfloat16 or float16
     """
 
@@ -60,6 +62,12 @@ class InverterConfig:
             raise ValueError(
                 f"InverterConfig.captions_from: got {self.captions_from!r}, expected some of "
                 f"{CAPTION_SOURCES}, in the order in which they are tried"
+            )
+        if self.captioner and "captioner" not in self.captions_from:
+            raise ValueError(
+                f"InverterConfig.captioner is {self.captioner!r}, and InverterConfig.captions_from "
+                f"{self.captions_from!r} never asks it: put 'captioner' there, or leave the "
+                "captioner out"
             )
 
 
@@ -105,20 +113,28 @@ def check_encoder(config: InverterConfig) -> None:
     if not config.encoder:
         raise ValueError(
             "no encoder is named; give a CLIP or CoCa by folder or hub name, as in "
-            "--encoder openai/clip-vit-large-patch14 (--gin.InverterConfig.encoder=...)"
+            f"--encoder {DEFAULT_ENCODER} (--gin.InverterConfig.encoder=...)"
         )
 
 
 def name_weights(config: InverterConfig) -> dict[str, str]:
-    """Return hashes of the weights and lists that results depend on, without loading them."""
+    """Return hashes of the weights and lists that results depend on, without loading them.
+
+    Raises ValueError for what is no such model or list, and for a captioner that cannot write.
+    """
     check_encoder(config)
     flavors = load_flavors(config.flavors, artists=config.artists)
     found = {
         "encoder": open_clip(config.encoder).digest,
         "flavors": flavors.digest(),
     }
-    if config.captioner and "captioner" in config.captions_from:
-        found["captioner"] = open_clip(config.captioner).digest
+    if config.captioner:
+        checkpoint = open_clip(config.captioner)
+        if checkpoint.config.decoder is None:
+            raise ValueError(
+                f"the captioner {config.captioner} is a CLIP, which writes no captions; name a CoCa"
+            )
+        found["captioner"] = checkpoint.digest
     return found
 
 
@@ -141,7 +157,11 @@ def load_inverter(
         from pe.engines.clip_interrogator import PackageInverter
 
         return PackageInverter(
-            find_files(config.encoder, allow=ALLOWED), flavors, config.interrogator, folder=folder
+            find_files(config.encoder, allow=ALLOWED),
+            flavors,
+            config.interrogator,
+            negatives=load_negative(config.flavors),
+            folder=folder,
         )
     encoder = share_encoder(config.encoder, dtype=config.dtype, vocabulary=config.vocabulary)
     _ = encoder.tokenizer  # a vocabulary that does not fit is known now, not with the first row
@@ -157,8 +177,8 @@ def load_inverter(
 
 
 def load_captioner(config: InverterConfig) -> Captioner | None:
-    """Load the captioner, or None where none is named or asked for."""
-    if not config.captioner or "captioner" not in config.captions_from:
+    """Load the captioner, or None where none is named."""
+    if not config.captioner:
         return None
     encoder = share_encoder(config.captioner, dtype=config.dtype, vocabulary=config.vocabulary)
     _ = encoder.tokenizer

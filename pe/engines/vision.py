@@ -17,7 +17,7 @@ from PIL import Image as PilImage
 from pe.axes import Array, Float, Int
 from pe.data.clip_tokenizer import ClipTokenizer, load_clip_tokenizer
 from pe.data.image_input import prepare_images, read_input_config
-from pe.data.text_packing import Block, pack_texts
+from pe.data.text_packing import PackedBlock, pack_texts
 from pe.decode.caption import CaptionConfig, caption_text, generate_captions
 from pe.models.clip import Clip, PackedTexts, TextCache, normalize
 from pe.models.coca import Coca
@@ -75,7 +75,6 @@ class ClipEncoder:
         )
         self.blueprint = draw_clip(checkpoint.config)
         self.params = load_clip(checkpoint)
-        self.tail_tokens = 3 if checkpoint.config.text.has_class_token else 1
         self._image = self.compile(lambda model, pixels: normalize(model.visual(pixels)))
         self._extend = self.compile(lambda model, *args: model.text.extend(*args))
         self._packed = self.compile(
@@ -93,6 +92,13 @@ class ClipEncoder:
                 f"{self.name} has {self.config.text.vocab_size:,} token embeddings, its vocabulary "
                 f"{tokenizer.vocab_size:,} tokens; give the vocabulary that the model was trained "
                 "with"
+            )
+        found, size = (tokenizer.start_id, tokenizer.end_id), tokenizer.vocab_size
+        if found != (size - 2, size - 1):
+            raise ValueError(
+                f"the vocabulary for {self.name} has start and end at the ids {found}, expected "
+                f"the last two, {size - 2} and {size - 1}; give the vocabulary that the model was "
+                "trained with"
             )
         return tokenizer
 
@@ -140,13 +146,13 @@ class ClipEncoder:
             progress(num_done)
         return found
 
-    def pack(self, texts: Sequence[Sequence[int]]) -> list[Block]:
+    def pack(self, texts: Sequence[Sequence[int]]) -> list[PackedBlock]:
         """Lay texts into blocks, for `encode_packed` behind any beginning."""
         arrays = [np.asarray(text, np.int32) for text in texts]
         return list(
             pack_texts(
                 arrays,
-                tail_tokens=self.tail_tokens,
+                tail_tokens=self.config.text.tail_tokens,
                 max_tokens=self.config.text.context_tokens - 2,
                 block_tokens=self.block_tokens,
             )
@@ -197,7 +203,7 @@ def _similarity(
     return jnp.einsum("bce,be->bc", texts, embeddings[rows])
 
 
-def put_block(*blocks: Block) -> PackedTexts:
+def put_block(*blocks: PackedBlock) -> PackedTexts:
     """Stack blocks of one shape: one for each beginning."""
     names = ("tokens", "segments", "offsets", "lengths", "starts", "counts")
     return PackedTexts(

@@ -7,12 +7,15 @@ of a normalised embedding. Knows nothing about files or CLIP.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from pe.axes import Array, Float
+
+Shape = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,16 +37,8 @@ class AestheticHead:
                 f"AestheticHead: got {len(self.weights)} weights and {len(self.biases)} biases, "
                 "expected one of each for each layer"
             )
-        width = self.embed_dim
-        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if weight.shape[1] != width or bias.shape != weight.shape[:1]:
-                raise ValueError(
-                    f"AestheticHead: layer {number} has a weight {list(weight.shape)} and a bias "
-                    f"{list(bias.shape)}, expected [outputs, {width}] and [outputs]"
-                )
-            width = weight.shape[0]
-        if width != 1:
-            raise ValueError(f"AestheticHead: got {width} outputs, expected one score")
+        layers = zip(self.weights, self.biases, strict=True)
+        check_layers({f"layer {i} ": (w.shape, b.shape) for i, (w, b) in enumerate(layers)})
 
     @property
     def embed_dim(self) -> int:
@@ -74,3 +69,28 @@ class AestheticHead:
             for weight, bias in zip(self.weights, self.biases, strict=True):
                 x = x @ weight.T + bias
         return x[:, 0]
+
+
+def check_layers(layers: Mapping[str, tuple[Shape, Shape]]) -> None:
+    """Check that layers, {prefix: (shape of weight, shape of bias)}, lead to one score.
+
+    Example:
+      layers                                          returns
+      {"": ((1, 512), (1,))}                          None
+      {"0.": ((9, 512), (9,)), "2.": ((1, 9), (1,))}  None
+      {"": ((2, 512), (2,))}                          raises ValueError: .. expected [1, 512] ..
+    """
+    inputs = None  # of the layer: the outputs of the one before
+    for number, (prefix, (weight, bias)) in enumerate(layers.items(), start=1):
+        is_matrix, is_last = len(weight) == 2 and min(weight) > 0, number == len(layers)
+        if inputs is None and is_matrix:
+            inputs = weight[1]
+        fits = is_matrix and weight[1] == inputs and bias == weight[:1]
+        if not fits or (is_last and weight[0] != 1):
+            outputs = "1" if is_last else "outputs"
+            raise ValueError(
+                f"{prefix}weight is {list(weight)} and {prefix}bias {list(bias)}, expected "
+                f"[{outputs}, {inputs or 'inputs'}] and [{outputs}]; use a head that gives one "
+                "score of an embedding"
+            )
+        inputs = weight[0]

@@ -16,7 +16,15 @@ from flax import nnx
 
 from pe.axes import Array, Bool, Float, Int
 from pe.models.clip_config import ClipConfig
-from pe.models.clip_layers import NEGATIVE, AttentionPooler, Block, Dense, LayerNorm, attend
+from pe.models.clip_layers import (
+    NEGATIVE,
+    AttentionPooler,
+    Block,
+    LayerNorm,
+    attend,
+    make_blocks,
+)
+from pe.models.layers import Linear
 
 LOGIT_SCALE = 2.6592600  # log(1 / 0.07), CLIP's first temperature
 PAD_ID = 0
@@ -51,7 +59,7 @@ class PackedTexts:
     """Continuations of B beginnings, laid into rows of W positions (`pe.data.text_packing`).
 
     tokens    ids; at the positions behind a text, which are kept for its end, anything
-    segments  which text a position belongs to, from 1 in each row; 0: none
+    segments  which text a position belongs to, numbered from 1 through all rows; 0: none
     offsets   place of the position in its text, from 0
     lengths   tokens of the position's text
     starts    for each text, the place of its first position in the flattened rows
@@ -72,32 +80,18 @@ class VisionTower(nnx.Module):
     def __init__(self, config: ClipConfig, *, rngs: nnx.Rngs):
         vision, dtype = config.vision, jnp.dtype(config.dtype)
         normal = nnx.initializers.normal(vision.width**-0.5)
-        self.patch = Dense(
+        self.patch = Linear(
             vision.patch_px**2 * 3,
             vision.width,
             init=nnx.initializers.lecun_normal(),
             dtype=dtype,
             rngs=rngs,
-            has_bias=False,
         )
         self.class_embedding = nnx.Param(normal(rngs.params(), (vision.width,), jnp.float32))
         positions = (vision.num_patches + 1, vision.width)
         self.position_embedding = nnx.Param(normal(rngs.params(), positions, jnp.float32))
         self.norm_pre = LayerNorm(vision.width, epsilon=config.norm_epsilon, dtype=dtype)
-        self.blocks = nnx.List(
-            [
-                Block(
-                    vision.width,
-                    vision.num_heads,
-                    vision.mlp_width,
-                    activation=config.activation,
-                    epsilon=config.norm_epsilon,
-                    dtype=dtype,
-                    rngs=rngs,
-                )
-                for _ in range(vision.num_layers)
-            ]
-        )
+        self.blocks = make_blocks(Block, vision, config, rngs=rngs)
         pooled_width = config.embed_dim if vision.num_pool_queries else vision.width
         if vision.num_pool_queries:
             self.pooler = AttentionPooler(
@@ -110,8 +104,8 @@ class VisionTower(nnx.Module):
                 rngs=rngs,
             )
         self.norm_post = LayerNorm(pooled_width, epsilon=config.norm_epsilon, dtype=dtype)
-        self.projection = Dense(
-            pooled_width, config.embed_dim, init=normal, dtype=dtype, rngs=rngs, has_bias=False
+        self.projection = Linear(
+            pooled_width, config.embed_dim, init=normal, dtype=dtype, rngs=rngs
         )
         self.patch_px = vision.patch_px
         self.has_pooler = bool(vision.num_pool_queries)
@@ -157,33 +151,19 @@ class TextTower(nnx.Module):
         )
         if text.has_class_token:
             self.class_embedding = nnx.Param(smaller(rngs.params(), (text.width,), jnp.float32))
-        self.blocks = nnx.List(
-            [
-                Block(
-                    text.width,
-                    text.num_heads,
-                    text.mlp_width,
-                    activation=config.activation,
-                    epsilon=config.norm_epsilon,
-                    dtype=dtype,
-                    rngs=rngs,
-                )
-                for _ in range(text.num_layers)
-            ]
-        )
+        self.blocks = make_blocks(Block, text, config, rngs=rngs)
         self.norm_final = LayerNorm(text.width, epsilon=config.norm_epsilon, dtype=dtype)
-        self.projection = Dense(
+        self.projection = Linear(
             text.width,
             config.embed_dim,
             init=nnx.initializers.normal(text.width**-0.5),
             dtype=dtype,
             rngs=rngs,
-            has_bias=False,
         )
         self.context_tokens = text.context_tokens
         self.end_id = text.vocab_size - 1
         self.has_class_token = text.has_class_token
-        self.tail_tokens = 3 if text.has_class_token else 1
+        self.tail_tokens = text.tail_tokens
         self.dtype = dtype
 
     def embed(self, tokens: Int[Array, "B L"], positions: Int[Array, "#B L"]) -> Array:

@@ -42,7 +42,16 @@ class VisionConfig:
 
     def __post_init__(self) -> None:
         _check_counts(
-            self, ("image_px", "patch_px", "width", "num_layers", "num_heads", "mlp_width")
+            self,
+            (
+                "image_px",
+                "patch_px",
+                "width",
+                "num_layers",
+                "num_heads",
+                "mlp_width",
+                "num_pool_heads",
+            ),
         )
         _check_heads(self, self.width, self.num_heads)
         if self.image_px % self.patch_px:
@@ -83,6 +92,15 @@ class TextConfig:
             ("context_tokens", "vocab_size", "width", "num_layers", "num_heads", "mlp_width"),
         )
         _check_heads(self, self.width, self.num_heads)
+
+    @property
+    def tail_tokens(self) -> int:
+        """Count the positions behind a text that its embedding needs: its end, or more (CoCa).
+
+        With a class token these are the end, one padding, which the class token may see, and the
+        class token.
+        """
+        return 3 if self.has_class_token else 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,6 +144,16 @@ class ClipConfig:
             raise ValueError(
                 f"ClipConfig.dtype: got {self.dtype!r}, expected float32, bfloat16 or float16"
             )
+        if not 0 < self.norm_epsilon < 1:
+            raise ValueError(
+                f"ClipConfig.norm_epsilon: got {self.norm_epsilon}, expected more than 0 and less "
+                "than 1"
+            )
+        if self.vision.num_pool_queries and self.embed_dim % self.vision.num_pool_heads:
+            raise ValueError(
+                f"VisionConfig.num_pool_heads: got {self.vision.num_pool_heads}, expected a "
+                f"divisor of embed_dim, {self.embed_dim}"
+            )
         if self.decoder is None:
             return
         if not self.vision.num_pool_queries:
@@ -136,3 +164,5 @@ class ClipConfig:
                 f"({self.decoder.width}) must be embed_dim ({self.embed_dim}) and the text tower's "
                 f"width ({self.text.width})"
             )
+        if not self.text.has_class_token:
+            raise ValueError("ClipConfig: a decoder needs TextConfig.has_class_token, got False")

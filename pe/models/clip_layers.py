@@ -3,14 +3,19 @@
 They know nothing of images, tokens or caches beyond keys and values.
 """
 
+from typing import Generic, TypeVar
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from pe.axes import Array, Bool, Float
-from pe.models.layers import Initializer, multiply_rows
+from pe.models.clip_config import ClipConfig, DecoderConfig, TextConfig, VisionConfig
+from pe.models.layers import Initializer, Linear
 
 NEGATIVE = -1e9  # finite: a row that sees nothing averages instead of giving NaN
+
+BlockSizes = VisionConfig | TextConfig | DecoderConfig
 
 
 def quick_gelu(x: Array) -> Array:
@@ -27,31 +32,20 @@ def gelu(x: Array) -> Array:
     return (0.5 * wide * (1 + jax.lax.erf(wide * 0.5**0.5))).astype(x.dtype)
 
 
-ACTIVATIONS = {"gelu": gelu, "quick_gelu": quick_gelu}
+ACTIVATION_FUNCTIONS = {"gelu": gelu, "quick_gelu": quick_gelu}
 
 
-class Dense(nnx.Module):
-    """A matrix and, if wanted, a bias: [... in] -> [... out]."""
+class Dense(Linear):
+    """A matrix and a bias: [... in] -> [... out]."""
 
     def __init__(
-        self,
-        in_width: int,
-        out_width: int,
-        *,
-        init: Initializer,
-        dtype: jnp.dtype,
-        rngs: nnx.Rngs,
-        has_bias: bool = True,
+        self, in_width: int, out_width: int, *, init: Initializer, dtype: jnp.dtype, rngs: nnx.Rngs
     ):
-        self.kernel = nnx.Param(init(rngs.params(), (in_width, out_width), jnp.float32))
-        if has_bias:
-            self.bias = nnx.Param(jnp.zeros((out_width,), jnp.float32))
-        self.has_bias = has_bias
-        self.dtype = dtype
+        super().__init__(in_width, out_width, init=init, dtype=dtype, rngs=rngs)
+        self.bias = nnx.Param(jnp.zeros((out_width,), jnp.float32))
 
     def __call__(self, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
-        y = multiply_rows(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
-        return y + self.bias[...].astype(self.dtype) if self.has_bias else y
+        return super().__call__(x) + self.bias[...].astype(self.dtype)
 
 
 class LayerNorm(nnx.Module):
@@ -114,11 +108,6 @@ class SelfAttention(nnx.Module):
         )
         return queries, keys, values
 
-    def __call__(
-        self, x: Float[Array, "B L D"], mask: Bool[Array, "#B 1 L L"] | None
-    ) -> Float[Array, "B L D"]:
-        return self.out(attend(*self.project(x), mask))
-
 
 class CrossAttention(nnx.Module):
     """Multi-head attention to something else, of another width if need be."""
@@ -140,14 +129,9 @@ class CrossAttention(nnx.Module):
         keys, values = self.key(context), self.value(context)
         return split_heads(keys, self.num_heads), split_heads(values, self.num_heads)
 
-    def attend_to(
-        self,
-        x: Float[Array, "B T D"],
-        keys: Float[Array, "B N S H"],
-        values: Float[Array, "B N S H"],
-    ) -> Float[Array, "B T D"]:
-        """Attend from x to what `project_context` gave."""
-        return self.out(attend(split_heads(self.query(x), self.num_heads), keys, values, None))
+    def project_query(self, x: Float[Array, "B T D"]) -> Float[Array, "B N T H"]:
+        """Return the queries of what attends."""
+        return split_heads(self.query(x), self.num_heads)
 
 
 class Mlp(nnx.Module):
@@ -169,39 +153,24 @@ class Mlp(nnx.Module):
         self.activation = activation
 
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
-        return self.down(ACTIVATIONS[self.activation](self.up(x)))
+        return self.down(ACTIVATION_FUNCTIONS[self.activation](self.up(x)))
 
 
-class Block(nnx.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x))."""
+A = TypeVar("A", SelfAttention, CrossAttention)
 
-    def __init__(
-        self,
-        width: int,
-        num_heads: int,
-        mlp_width: int,
-        *,
-        activation: str,
-        epsilon: float,
-        dtype: jnp.dtype,
-        rngs: nnx.Rngs,
-    ):
-        self.norm_1 = LayerNorm(width, epsilon=epsilon, dtype=dtype)
-        self.attention = SelfAttention(width, num_heads, dtype=dtype, rngs=rngs)
-        self.norm_2 = LayerNorm(width, epsilon=epsilon, dtype=dtype)
-        self.mlp = Mlp(width, mlp_width, activation=activation, dtype=dtype, rngs=rngs)
 
-    def __call__(
-        self, x: Float[Array, "B L D"], mask: Bool[Array, "#B 1 L L"] | None = None
-    ) -> Float[Array, "B L D"]:
-        x = x + self.attention(self.norm_1(x), mask)
-        return x + self.mlp(self.norm_2(x))
+class PreNormBlock(nnx.Module, Generic[A]):
+    """What all blocks have: x + attention(norm_1(x)), then x + mlp(norm_2(x))."""
 
-    def project(
-        self, x: Float[Array, "B L D"]
-    ) -> tuple[Float[Array, "B N L H"], Float[Array, "B N L H"], Float[Array, "B N L H"]]:
-        """Return queries, keys and values of a block's input, for a cache."""
-        return self.attention.project(self.norm_1(x))
+    attention: A
+
+    def __init__(self, sizes: BlockSizes, config: ClipConfig, *, rngs: nnx.Rngs):
+        dtype = jnp.dtype(config.dtype)
+        self.norm_1 = LayerNorm(sizes.width, epsilon=config.norm_epsilon, dtype=dtype)
+        self.norm_2 = LayerNorm(sizes.width, epsilon=config.norm_epsilon, dtype=dtype)
+        self.mlp = Mlp(
+            sizes.width, sizes.mlp_width, activation=config.activation, dtype=dtype, rngs=rngs
+        )
 
     def finish(self, x: Float[Array, "*B D"], attended: Float[Array, "*B D"]) -> Array:
         """Go on from a block's input and what its queries found."""
@@ -209,25 +178,36 @@ class Block(nnx.Module):
         return x + self.mlp(self.norm_2(x))
 
 
-class CrossBlock(nnx.Module):
+class Block(PreNormBlock[SelfAttention]):
+    """A block whose positions attend to each other."""
+
+    def __init__(self, sizes: BlockSizes, config: ClipConfig, *, rngs: nnx.Rngs):
+        dtype = jnp.dtype(config.dtype)
+        self.attention = SelfAttention(sizes.width, sizes.num_heads, dtype=dtype, rngs=rngs)
+        super().__init__(sizes, config, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "B L D"], mask: Bool[Array, "#B 1 L L"] | None = None
+    ) -> Float[Array, "B L D"]:
+        return self.finish(x, attend(*self.project(x), mask))
+
+    def project(
+        self, x: Float[Array, "B L D"]
+    ) -> tuple[Float[Array, "B N L H"], Float[Array, "B N L H"], Float[Array, "B N L H"]]:
+        """Return queries, keys and values of a block's input, for a cache."""
+        return self.attention.project(self.norm_1(x))
+
+
+class CrossBlock(PreNormBlock[CrossAttention]):
     """A block whose attention goes to something else, which has a norm of its own."""
 
-    def __init__(
-        self,
-        width: int,
-        num_heads: int,
-        mlp_width: int,
-        *,
-        activation: str,
-        epsilon: float,
-        dtype: jnp.dtype,
-        rngs: nnx.Rngs,
-    ):
-        self.norm_1 = LayerNorm(width, epsilon=epsilon, dtype=dtype)
-        self.norm_context = LayerNorm(width, epsilon=epsilon, dtype=dtype)
-        self.attention = CrossAttention(width, width, num_heads, dtype=dtype, rngs=rngs)
-        self.norm_2 = LayerNorm(width, epsilon=epsilon, dtype=dtype)
-        self.mlp = Mlp(width, mlp_width, activation=activation, dtype=dtype, rngs=rngs)
+    def __init__(self, sizes: BlockSizes, config: ClipConfig, *, rngs: nnx.Rngs):
+        dtype = jnp.dtype(config.dtype)
+        self.norm_context = LayerNorm(sizes.width, epsilon=config.norm_epsilon, dtype=dtype)
+        self.attention = CrossAttention(
+            sizes.width, sizes.width, sizes.num_heads, dtype=dtype, rngs=rngs
+        )
+        super().__init__(sizes, config, rngs=rngs)
 
     def project_context(
         self, context: Float[Array, "B S D"]
@@ -241,8 +221,19 @@ class CrossBlock(nnx.Module):
         keys: Float[Array, "B N S H"],
         values: Float[Array, "B N S H"],
     ) -> Float[Array, "B T D"]:
-        x = x + self.attention.attend_to(self.norm_1(x), keys, values)
-        return x + self.mlp(self.norm_2(x))
+        return self.finish(
+            x, attend(self.attention.project_query(self.norm_1(x)), keys, values, None)
+        )
+
+
+AnyBlock = TypeVar("AnyBlock", bound=PreNormBlock)
+
+
+def make_blocks(
+    kind: type[AnyBlock], sizes: BlockSizes, config: ClipConfig, *, rngs: nnx.Rngs
+) -> nnx.List[AnyBlock]:
+    """Make the blocks of a tower, or of a decoder: as many as `sizes` says."""
+    return nnx.List([kind(sizes, config, rngs=rngs) for _ in range(sizes.num_layers)])
 
 
 class AttentionPooler(nnx.Module):
@@ -267,8 +258,6 @@ class AttentionPooler(nnx.Module):
 
     def __call__(self, x: Float[Array, "B L C"]) -> Float[Array, "B Q D"]:
         keys, values = self.attention.project_context(self.norm_context(x))
-        queries = split_heads(
-            self.attention.query(self.norm_query(self.query[...])[None]), self.attention.num_heads
-        )
+        queries = self.attention.project_query(self.norm_query(self.query[...])[None])
         queries = jnp.broadcast_to(queries, (x.shape[0], *queries.shape[1:]))
         return self.attention.out(attend(queries, keys, values, None))

@@ -18,9 +18,10 @@ from flax import nnx
 from pe.axes import Array, Bool, Float, Int
 from pe.models.clip import PAD_ID, Clip
 from pe.models.clip_config import ClipConfig, DecoderConfig
-from pe.models.clip_layers import Block, CrossBlock, Dense, LayerNorm, attend
+from pe.models.clip_layers import Block, CrossBlock, LayerNorm, attend, make_blocks
+from pe.models.layers import Linear
 
-Pair = tuple[Float[Array, "B N S H"], Float[Array, "B N S H"]]  # keys and values
+KeysValues = tuple[Float[Array, "B N S H"], Float[Array, "B N S H"]]
 
 
 @jax.tree_util.register_dataclass
@@ -49,33 +50,15 @@ class TextDecoder(nnx.Module):
 
     def __init__(self, config: ClipConfig, decoder: DecoderConfig, *, rngs: nnx.Rngs):
         dtype = jnp.dtype(config.dtype)
-
-        def make(kind: type[Block] | type[CrossBlock]) -> nnx.List:
-            return nnx.List(
-                [
-                    kind(
-                        decoder.width,
-                        decoder.num_heads,
-                        decoder.mlp_width,
-                        activation=config.activation,
-                        epsilon=config.norm_epsilon,
-                        dtype=dtype,
-                        rngs=rngs,
-                    )
-                    for _ in range(decoder.num_layers)
-                ]
-            )
-
-        self.blocks = make(Block)
-        self.cross_blocks = make(CrossBlock)
+        self.blocks = make_blocks(Block, decoder, config, rngs=rngs)
+        self.cross_blocks = make_blocks(CrossBlock, decoder, config, rngs=rngs)
         self.norm_final = LayerNorm(decoder.width, epsilon=config.norm_epsilon, dtype=dtype)
-        self.projection = Dense(
+        self.projection = Linear(
             decoder.width,
             config.text.vocab_size,
             init=nnx.initializers.normal(decoder.width**-0.5),
             dtype=dtype,
             rngs=rngs,
-            has_bias=False,
         )
 
     def project_image(self, image_tokens: Float[Array, "B S D"]) -> StackKeys:
@@ -159,11 +142,11 @@ class Coca(Clip):
         x = self.text.embed(tokens, jnp.broadcast_to(position, (1, tokens.shape[1])))
         text, decoder = [], []
         for i, block in enumerate(self.text.blocks):
-            x, pair = _step(block, x, position, cache.text, i, text_mask)
-            text.append(pair)
+            x, written = _step(block, x, position, cache.text, i, text_mask)
+            text.append(written)
         for i, block in enumerate(self.text_decoder.blocks):
-            x, pair = _step(block, x, position, cache.decoder, i, decoder_mask)
-            decoder.append(pair)
+            x, written = _step(block, x, position, cache.decoder, i, decoder_mask)
+            decoder.append(written)
             x = self.text_decoder.cross_blocks[i](x, image.keys[i], image.values[i])
         cache = CaptionCache(text=_to_stack(text), decoder=_to_stack(decoder))
         return self.text_decoder.to_logits(x), cache
@@ -176,7 +159,7 @@ def _step(
     cache: StackKeys,
     layer: int,
     mask: Bool[Array, "B K S"],
-) -> tuple[Float[Array, "B K D"], Pair]:
+) -> tuple[Float[Array, "B K D"], KeysValues]:
     """Run a block on one position; return its output and the layer's cache with the new slots."""
     queries, keys, values = block.project(x)
     at = (0, 0, position * x.shape[1], 0)
@@ -185,8 +168,8 @@ def _step(
     return block.finish(x, attend(queries, keys, values, mask[:, None])), (keys, values)
 
 
-def _to_stack(pairs: Iterable[Pair]) -> StackKeys:
-    keys, values = zip(*pairs, strict=True)
+def _to_stack(layers: Iterable[KeysValues]) -> StackKeys:
+    keys, values = zip(*layers, strict=True)
     return StackKeys(keys=keys, values=values)
 
 

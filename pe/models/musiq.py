@@ -30,6 +30,7 @@ BLOCK_EPSILON = 1e-4
 NEGATIVE = -1e10
 CHUNK_PATCHES = 1024  # 64 MiB an activation of the stem
 UNIT = "block1/unit1"
+_UNIT_CONVS = ("conv_proj", "conv1", "conv2", "conv3")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,7 @@ class Musiq:
         """Rate pictures: a higher score is a better picture. Compiles once per shape.
 
         Takes what `pe.data.musiq_input.stack_inputs` gives. Raises ValueError for patches of
-        another size and for scales that the weights do not have.
+        another size, and for positions and scales that the weights do not have.
         """
         expected = self.config.patch_px**2 * 3
         if patches.shape[2] != expected:
@@ -129,9 +130,11 @@ class Musiq:
             ("positions", positions, self.config.grid_size**2),
             ("scales", scales, self.config.num_scales),
         ):
-            if isinstance(values, np.ndarray) and values.size and values.max() >= count:
+            indices = np.asarray(values)
+            if indices.size and (indices.min() < 0 or indices.max() >= count):
+                bad = indices.min() if indices.min() < 0 else indices.max()
                 raise ValueError(
-                    f"{name}: got {values.max()}, expected less than {count}: these weights know "
+                    f"{name}: got {bad}, expected 0 to {count - 1}: these weights know "
                     f"{self.config.num_scales} scales and a grid of {self.config.grid_size}; "
                     "prepare the pictures with the same MusiqInputConfig"
                 )
@@ -214,9 +217,6 @@ def _embed(params: Params, patches: Float[Array, "B L D"], config: MusiqConfig) 
     flat = patches.reshape(num_rows * length, size)
     embedded = jax.lax.map(embed_one, flat, batch_size=min(CHUNK_PATCHES, len(flat)))
     return embedded.reshape(num_rows, length, config.width)
-
-
-_UNIT_CONVS = ("conv_proj", "conv1", "conv2", "conv3")
 
 
 def _standardize(kernel: Array) -> Array:

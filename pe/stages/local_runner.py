@@ -23,7 +23,16 @@ import pyarrow.parquet as pq
 
 from pe import shards
 from pe.records import arrow_fields
-from pe.stages.stage import Drop, OpenedStage, Result, Stage, call_guarded, column_name
+from pe.stages.stage import (
+    ClosedStage,
+    Drop,
+    OpenedStage,
+    Result,
+    Stage,
+    TellingStage,
+    call_guarded,
+    column_name,
+)
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -74,9 +83,9 @@ class StageStats:
 
 @runtime_checkable
 class Progress(Protocol):
-    """Is told of every finished batch: (stage, rows done, rows in all or None)."""
+    """Is told of every finished batch: (stage, rows done, rows in all or None, what else)."""
 
-    def __call__(self, stage: str, num_rows: int, num_total: int | None) -> None: ...
+    def __call__(self, stage: str, num_rows: int, num_total: int | None, status: str) -> None: ...
 
 
 @runtime_checkable
@@ -162,28 +171,11 @@ class LocalRunner:
             return StageFolder(folder, key, StageStats(**json.loads(manifest.read_text())))
         folder.mkdir(parents=True, exist_ok=True)
         shards.clear_temporary(folder)
-        done = {int(path.stem.removeprefix("part-")) for path in shards.list_shards(folder)}
-        totals: Counter[str] = Counter()
-        reasons: Counter[str] = Counter()
-        is_open = not isinstance(stage, OpenedStage)
-        with ThreadPoolExecutor(self.config.num_threads) as pool:
-            for index, table in source.tables(frozenset() if stage.ORDERED else done):
-                path = folder / shards.shard_name(index)
-                if index in done:
-                    shard = pq.read_table(path)
-                    if stage.ORDERED and table is not None:
-                        call_guarded(stage, table)  # it decides as before, and remembers
-                else:
-                    assert table is not None
-                    if not is_open and isinstance(stage, OpenedStage):
-                        stage.open()
-                        is_open = True
-                    tell = functools.partial(self._tell, stage, source, totals["in"])
-                    shard = self._run_shard(stage, table, path, pool, tell)
-                if index in done:
-                    self._tell(stage, source, totals["in"], len(shard))
-                totals += _count(shard)
-                reasons.update(r for r in shard["reason"].to_pylist() if r is not None)
+        try:
+            totals, reasons = self._run_shards(stage, source, folder)
+        finally:
+            if isinstance(stage, ClosedStage):
+                stage.close()
         stats = StageStats(
             name=stage.NAME,
             version=stage.VERSION,
@@ -197,9 +189,37 @@ class LocalRunner:
         shards.write_json(manifest, dataclasses.asdict(stats))
         return StageFolder(folder, key, stats)
 
+    def _run_shards(
+        self, stage: Stage, source: Source, folder: Path
+    ) -> tuple[Counter[str], Counter[str]]:
+        """Make the shards that are not there; count all of them: rows, and reasons of drops."""
+        done = {int(path.stem.removeprefix("part-")) for path in shards.list_shards(folder)}
+        totals: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        is_open = not isinstance(stage, OpenedStage)
+        with ThreadPoolExecutor(self.config.num_threads) as pool:
+            for index, table in source.tables(frozenset() if stage.ORDERED else done):
+                path = folder / shards.shard_name(index)
+                if index in done:
+                    shard = pq.read_table(path)
+                    if stage.ORDERED and table is not None:
+                        call_guarded(stage, table)  # it decides as before, and remembers
+                    self._tell(stage, source, totals["in"], len(shard))
+                else:
+                    assert table is not None
+                    if not is_open and isinstance(stage, OpenedStage):
+                        stage.open()
+                        is_open = True
+                    tell = functools.partial(self._tell, stage, source, totals["in"])
+                    shard = self._run_shard(stage, table, path, pool, tell)
+                totals += _count(shard)
+                reasons.update(r for r in shard["reason"].to_pylist() if r is not None)
+        return totals, reasons
+
     def _tell(self, stage: Stage, source: Source, num_before: int, num_rows: int) -> None:
         if self.progress:
-            self.progress(stage.NAME, num_before + num_rows, source.num_rows)
+            status = stage.status() if isinstance(stage, TellingStage) else ""
+            self.progress(stage.NAME, num_before + num_rows, source.num_rows, status)
 
     def _run_shard(
         self,

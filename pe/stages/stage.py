@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from pe.device_error import is_device_error
 from pe.records import Record
 
 
@@ -54,6 +55,20 @@ class OpenedStage(Stage, Protocol):
     def open(self) -> None: ...
 
 
+@runtime_checkable
+class ClosedStage(OpenedStage, Protocol):
+    """An opened stage whose models are not needed after its last batch: `close` lets them go."""
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class TellingStage(Protocol):
+    """A stage that has more to say of its work than rows: `status` is shown beside them."""
+
+    def status(self) -> str: ...
+
+
 def column_name(record_type: type[Record]) -> str:
     """Return the column that holds a record: Inversion -> inversion."""
     return record_type.__name__.lower()
@@ -64,15 +79,20 @@ def call_guarded(stage: Stage, table: pa.Table) -> list[Result]:
 
     An ORDERED stage gets its rows one by one: called again, it would remember the good rows before
     the bad one from the first time.
+
+    What is the machine's trouble and not the row's is raised: no memory, an OSError, and a device
+    that has no memory even for one row, or is lost.
     """
     if stage.ORDERED and len(table) > 1:
         return [r for i in range(len(table)) for r in call_guarded(stage, table.slice(i, 1))]
     try:
         results = stage(table)
     except (MemoryError, OSError):
-        raise  # the machine's trouble, not the row's
+        raise
     except Exception as error:
         if len(table) == 1:
+            if is_device_error(error):
+                raise
             return [Drop(f"error_{type(error).__name__}")]
         half = len(table) // 2
         return call_guarded(stage, table.slice(0, half)) + call_guarded(stage, table.slice(half))

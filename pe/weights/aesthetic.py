@@ -11,7 +11,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from pe.models.aesthetic import AestheticHead
+from pe.models.aesthetic import AestheticHead, check_layers
 from pe.weights.safetensors_file import open_safetensors
 
 # what precedes weight and bias of each layer, first to last; dropout has the numbers in between
@@ -47,18 +47,28 @@ def open_head(path_or_folder: Path) -> AestheticHead:
         stored = open_safetensors(path)
     except ValueError as error:
         raise ValueError(f"{error}. If it is a .pth file: {CONVERT}") from error
-    layers = LAYOUTS[find_layout(path, {name: array.shape for name, array in stored.items()})]
-    if not_floats := [name for name, array in stored.items() if not _is_float(array.dtype)]:
+    find_layout(path, {name: array.shape for name, array in stored.items()})  # before all is read
+    arrays = {name: array.read() for name, array in stored.items()}
+    return make_head(path, arrays, digest=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def make_head(path: Path, arrays: Mapping[str, np.ndarray], *, digest: str = "") -> AestheticHead:
+    """Make a head of a file's arrays, in float32; `path` is for messages.
+
+    Raises ValueError for another layout, for values that are no floats, and for those not finite.
+    """
+    layers = LAYOUTS[find_layout(path, {name: array.shape for name, array in arrays.items()})]
+    if not_floats := [name for name, array in arrays.items() if not _is_float(array.dtype)]:
         raise ValueError(
-            f"{path}: {', '.join(not_floats)} are of {stored[not_floats[0]].dtype}, expected floats"
+            f"{path}: {', '.join(not_floats)} are of {arrays[not_floats[0]].dtype}, expected floats"
         )
-    arrays = {name: jnp.asarray(array.read(), jnp.float32) for name, array in stored.items()}
-    if bad := [name for name, array in arrays.items() if not bool(jnp.isfinite(array).all())]:
+    ready = {name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}
+    if bad := [name for name, array in ready.items() if not bool(jnp.isfinite(array).all())]:
         raise ValueError(f"{path}: {', '.join(bad)} hold values that are not finite")
     return AestheticHead(
-        weights=tuple(arrays[f"{layer}weight"] for layer in layers),
-        biases=tuple(arrays[f"{layer}bias"] for layer in layers),
-        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        weights=tuple(ready[f"{layer}weight"] for layer in layers),
+        biases=tuple(ready[f"{layer}bias"] for layer in layers),
+        digest=digest,
     )
 
 
@@ -76,18 +86,12 @@ def find_layout(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
             f"has {_show(set(shapes) - set(expected))} too many; expected weight and bias, or "
             f"those of {', '.join(layer[:-1] for layer in LAYOUTS['mlp'])}"
         )
-    inputs = shapes[expected[0]][-1] if shapes[expected[0]] else 0
-    for number, layer in enumerate(layers):
-        weight, bias = shapes[f"{layer}weight"], shapes[f"{layer}bias"]
-        is_last = number == len(layers) - 1
-        fits = len(weight) == 2 and weight[1] == inputs and min(weight) > 0 and bias == weight[:1]
-        if not fits or (is_last and weight[0] != 1):
-            outputs = "1" if is_last else "outputs"
-            raise ValueError(
-                f"{path}: {layer}weight is {list(weight)} and {layer}bias {list(bias)}, expected "
-                f"[{outputs}, {inputs}] and [{outputs}]"
-            )
-        inputs = weight[0]
+    try:
+        check_layers(
+            {layer: (shapes[f"{layer}weight"], shapes[f"{layer}bias"]) for layer in layers}
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return layout
 
 

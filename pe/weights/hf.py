@@ -161,18 +161,23 @@ def open_weights(folder: Path, *, source: str) -> dict[str, StoredArray]:
     return arrays
 
 
-def explain_no_weights(source: str, names: Iterable[str]) -> str:
-    """Say why files named so hold no weights that are read, and the way out."""
+def explain_no_weights(
+    source: str, names: Iterable[str], *, expected: str = f"{WEIGHTS_FILE} or {INDEX_FILE}"
+) -> str:
+    """Say why files named so hold no weights that are read, and the way out.
+
+    `expected` names the files that are. Knows no model's class: the way out is that of any library.
+    """
     unsafe = sorted(name for name in names if Path(name).suffix in UNSAFE)
     others = sorted(name for name in names if name.endswith(".safetensors"))
     if not unsafe:
         found = f", found {list_names(others)}" if others else ""
-        return f"{source} holds no weights: expected {WEIGHTS_FILE} or {INDEX_FILE}{found}"
+        return f"{source} holds no weights: expected {expected}{found}"
     return (
-        f"{source} holds its weights only as {list_names(unsafe)}; expected {WEIGHTS_FILE}. "
+        f"{source} holds its weights only as {list_names(unsafe)}; expected {expected}. "
         "Reading a pickle can run code, so only safetensors are read; convert in an environment "
-        "that you trust: transformers.AutoModelForSeq2SeqLM.from_pretrained(...)"
-        ".save_pretrained(out, safe_serialization=True)"
+        "that you trust: load the model with the class that made it and save it again, in "
+        "transformers with model.save_pretrained(out), or safetensors.torch.save_file(...)"
     )
 
 

@@ -1,7 +1,7 @@
-"""A model's name or path -> a folder with its files. The only module that reaches for a model hub.
+"""A model's name or path -> a folder with its files, fetched from a model hub where need be.
 
 Knows which files may be fetched, not what is in them. Files that can run code when they are read
-(pickles) are never fetched.
+(pickles) are never fetched. A tokenizer's files alone come by `pe.data.clip_tokenizer.fetch_files`.
 """
 
 import fnmatch
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pe.weights.hf import INDEX_SUFFIX, explain_no_weights
 
-WEIGHTS = "*.safetensors"
+SUFFIX = ".safetensors"
 ALLOWED = (
     "config.json",
     "generation_config.json",
     "pe_expander.json",
-    WEIGHTS,
+    f"*{SUFFIX}",
     f"*{INDEX_SUFFIX}",
     "spiece.model",
     "sentencepiece.model",
@@ -32,14 +32,15 @@ def find_files(name_or_path: str, *, allow: Sequence[str] = ALLOWED) -> Path:
     """Return the folder of a model: a local one as it stands, or a hub's `org/name[@revision]`.
 
     A config.json or safetensors file stands for its folder. From the hub only files that match
-    `allow` are fetched, into its usual cache; with HF_HUB_OFFLINE=1 the cache is all there is.
+    `allow` are fetched, into its usual cache, and none where it asks for weights (.safetensors) and
+    there are none; with HF_HUB_OFFLINE=1 the cache is all there is.
     Raises ValueError for a name that is neither, and for what the hub does not give.
     """
     path = Path(name_or_path).expanduser()
     if name_or_path and path.is_dir():
         return path
     if path.is_file():
-        if path.name == "config.json" or path.name.endswith((".safetensors", INDEX_SUFFIX)):
+        if path.name == "config.json" or path.name.endswith((SUFFIX, INDEX_SUFFIX)):
             return path.parent
         raise ValueError(
             f"{path} is a file; expected a model's folder, or its config.json or safetensors file"
@@ -60,6 +61,7 @@ def fetch(repo: str, revision: str | None, *, allow: Sequence[str]) -> Path:
     from huggingface_hub import HfApi, constants, errors, snapshot_download
 
     named = f"{repo}@{revision}" if revision else repo
+    weights = [pattern for pattern in allow if pattern.endswith(SUFFIX)]
     neither = f"there is no folder {repo!r}, and"
     if constants.HF_HUB_OFFLINE:
         try:
@@ -78,7 +80,7 @@ def fetch(repo: str, revision: str | None, *, allow: Sequence[str]) -> Path:
         info = HfApi().model_info(repo, revision=revision)
         names = [file.rfilename for file in info.siblings or []]
         found = None
-        if WEIGHTS not in allow or fnmatch.filter(names, WEIGHTS):
+        if not weights or any(fnmatch.filter(names, pattern) for pattern in weights):
             found = snapshot_download(repo, revision=info.sha, allow_patterns=list(allow))
     except errors.GatedRepoError as error:
         raise ValueError(
@@ -99,7 +101,8 @@ def fetch(repo: str, revision: str | None, *, allow: Sequence[str]) -> Path:
             "use what the cache holds, or give a local folder"
         ) from error
     if found is None:
-        raise ValueError(explain_no_weights(f"{named} on the hub", names))
+        expected = " or ".join(weights)
+        raise ValueError(explain_no_weights(f"{named} on the hub", names, expected=expected))
     return Path(found)
 
 

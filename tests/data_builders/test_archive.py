@@ -1,5 +1,6 @@
 """Images inside tars and Parquet files are listed without their pixels, and read back later."""
 
+import errno
 import io
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,12 @@ import pytest
 
 from data_builders import archive
 from data_builders.archive import (
+    BrokenArchiveError,
     ImageReader,
     Piece,
     find_image_column,
     is_hidden,
+    is_row_error,
     make_rows,
     parquet_rows,
     tar_rows,
@@ -49,6 +52,40 @@ def test_make_rows_gives_the_rows_of_its_docstring():
         ("a.png", [".json", ".txt"], None),
     ]
     assert rows_of("b.txt") == [("b.txt", [".txt"], "no_file")]
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (("0.meta.json", "0.json"), "0.json"),
+        (("0.json", "0.meta.json"), "0.json"),
+        (("0.txt", "0.TXT"), "0.TXT"),
+        (("0.TXT", "0.txt"), "0.TXT"),
+    ],
+)
+def test_of_two_sidecars_of_one_kind_the_shortest_name_wins_in_any_order(names, chosen):
+    pieces = [Piece("0.jpg", ".jpg", "t.tar", 0, 9)]
+    pieces += [Piece(name, Path(name).suffix.lower(), "t.tar", 0, 9) for name in names]
+    (row,) = make_rows(pieces, only_suffixes=archive.IMAGE_SUFFIXES)
+    assert [piece.name for piece in row.sidecars] == [chosen]
+
+
+def test_of_a_sidecar_that_is_twice_in_a_tar_the_later_counts():
+    pieces = [Piece("0.jpg", ".jpg", "t.tar", 0, 9)]
+    pieces += [Piece("0.txt", ".txt", "t.tar", offset, 9) for offset in (1, 2)]
+    (row,) = make_rows(pieces, only_suffixes=archive.IMAGE_SUFFIXES)
+    assert [piece.offset for piece in row.sidecars] == [2]
+
+
+def test_a_member_above_the_tar_s_own_folder_is_a_row_as_any_other(tmp_path):
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        for name in ("../x.jpg", "a/../../y.jpg", "../.hidden.jpg"):
+            info = tarfile.TarInfo(name)
+            info.size = 3
+            tar.addfile(info, io.BytesIO(b"one"))
+    rows = list(tar_rows(tmp_path, "t.tar"))
+    assert described(rows) == [("t.tar/../x.jpg", [], None), ("t.tar/../y.jpg", [], None)]
+    assert ImageReader(tmp_path).read(as_row(rows[0])) == b"one"
 
 
 def test_the_members_of_a_tar_are_grouped_by_name_wherever_they_stand(tmp_path):
@@ -126,6 +163,7 @@ def test_what_systems_leave_behind_is_hidden():
         ("a/.b/c.jpg", True),
         ("Thumbs.db", True),
         ("a/b.c.jpg", False),
+        ("../a.jpg", False),
     ]:
         assert is_hidden(name) == expected
 
@@ -198,6 +236,74 @@ def test_a_parquet_file_that_shrank_or_went_is_said_to_have(tmp_path):
     path.unlink()
     with pytest.raises(FileNotFoundError):
         ImageReader(tmp_path).read(rows[0])
+
+
+def write_broken_groups(path: Path) -> None:
+    """Write four rows in two groups, the second one damaged."""
+    table = pa.table({"jpg": [b"%d" % i * 99 for i in range(4)], "text": list("abcd")})
+    pq.write_table(table, path, row_group_size=2, compression="snappy", use_dictionary=False)
+    column = pq.read_metadata(path).row_group(1).column(0)
+    data = bytearray(path.read_bytes())
+    begin, size = column.data_page_offset, column.total_compressed_size
+    data[begin : begin + size] = b"\xff" * size
+    path.write_bytes(data)
+
+
+def test_a_damaged_row_group_is_read_once_and_the_others_are_whole(tmp_path, monkeypatch):
+    write_broken_groups(tmp_path / "p.parquet")
+    reader, tried = ImageReader(tmp_path), []
+    rows = [as_row(row) for row in parquet_rows(tmp_path, "p.parquet")]
+    read_row_group = pq.ParquetFile.read_row_group
+
+    def count(self, i, **kwargs):
+        tried.append(i)
+        return read_row_group(self, i, **kwargs)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", count)
+    for row in rows[2:]:
+        with pytest.raises(
+            BrokenArchiveError, match=r"p\.parquet cannot be read in its row group 1"
+        ):
+            reader.read(row)
+    assert [reader.read(row) for row in rows[:2]] == [b"0" * 99, b"1" * 99]
+    assert tried == [1, 0]
+
+
+def test_what_arrow_has_from_the_system_is_not_the_file_s_damage(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"jpg": [b"1", b"2"], "text": ["a", "b"]}), tmp_path / "p.parquet")
+    rows = [as_row(row) for row in parquet_rows(tmp_path, "p.parquet")]
+
+    def fail(*args, **kwargs):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq.ParquetFile, "read_row_group", fail)
+        patch.setattr(pq.ParquetFile, "iter_batches", fail)
+        reader = ImageReader(tmp_path)
+        with pytest.raises(OSError, match="Input/output"):
+            reader.read(rows[0])
+        with pytest.raises(OSError, match="Input/output"):
+            list(parquet_rows(tmp_path, "p.parquet"))
+    assert reader.read(rows[0]) == b"1"  # the next time
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (FileNotFoundError(errno.ENOENT, "gone"), True),
+        (NotADirectoryError(errno.ENOTDIR, "gone"), True),
+        (PermissionError(errno.EACCES, "locked"), True),
+        (ValueError("has changed"), True),
+        (OSError(errno.EIO, "input/output"), False),
+        (OSError(errno.ESTALE, "stale"), False),
+        (OSError(errno.EMFILE, "too many files"), False),
+        (TimeoutError(errno.ETIMEDOUT, "server"), False),
+    ],
+)
+def test_an_error_is_the_row_s_or_the_machine_s(tmp_path, error, expected):
+    assert is_row_error(error, tmp_path) == expected
+    if isinstance(error, OSError):  # whatever it says: the disk is not mounted any more
+        assert not is_row_error(error, tmp_path / "gone")
 
 
 def test_a_file_that_changed_since_it_was_listed_is_not_read(tmp_path):

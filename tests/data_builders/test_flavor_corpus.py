@@ -143,7 +143,8 @@ def test_the_summary_names_every_category(tmp_path):
 def test_progress_is_told_to_the_last_row(tmp_path):
     told: list[tuple[str, int, int | None]] = []
 
-    def note(stage: str, num_rows: int, num_total: int | None) -> None:
+    def note(stage: str, num_rows: int, num_total: int | None, status: str) -> None:
+        assert not status
         told.append((stage, num_rows, num_total))
 
     source = write_prompts(tmp_path, [f"fox {i}, sepia" for i in range(501)])

@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_builders.image_filter import ImageFilterConfig
+from data_builders.image_plan import make_image_stages
 from data_builders.main import BuildConfig, build, find_row
+from data_builders.sources import SourceConfig
 from pe import shards
 from pe.engines.aesthetics import AestheticConfig
 from pe.engines.interrogator import InterrogatorConfig
@@ -114,7 +116,7 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_shards(pictures, config, 
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     build(pictures, straight, config)
 
-    def stop(name, num_rows, num_total):
+    def stop(name, num_rows, *rest):
         if (name, num_rows) == ("invert", 6):
             raise KeyboardInterrupt
 
@@ -166,6 +168,82 @@ def test_an_encoder_over_a_table_of_prompts_is_refused(config, tmp_path):
     table.write_text("a red fox in deep snow, oil painting\n", encoding="utf-8")
     with pytest.raises(ValueError, match="table of prompts, which no encoder looks at"):
         build(table, tmp_path / "out", config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"inverter": InverterConfig(artists=True)}, r"InverterConfig\.artists"),
+        (
+            {"inverter": InverterConfig(interrogator=InterrogatorConfig(mode="fast"))},
+            r"InterrogatorConfig\.mode",
+        ),
+        (
+            {
+                "inverter": InverterConfig(flavors="f.txt", captioner="coca"),
+                "aesthetics": AestheticConfig(dtype="bfloat16"),
+                "filter": ImageFilterConfig(min_aesthetic=5.0),
+            },
+            r"InverterConfig\.captioner, InverterConfig\.flavors, AestheticConfig\.dtype, "
+            r"ImageFilterConfig\.min_aesthetic",
+        ),
+    ],
+)
+def test_settings_that_a_table_of_prompts_has_no_use_for_are_refused(tmp_path, settings, names):
+    table = tmp_path / "prompts.txt"
+    table.write_text("a red fox in deep snow, oil painting\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"leave out {names} \(as flags, too\)"):
+        build(table, tmp_path / "out", BuildConfig(**settings))
+
+
+def test_columns_of_a_table_are_refused_over_pictures(pictures, config, tmp_path):
+    columns = dataclasses.replace(config, source=SourceConfig(query_column="q"))
+    with pytest.raises(ValueError, match=r"leave out SourceConfig\.query_column"):
+        build(pictures, tmp_path / "out", columns)
+
+
+def test_the_negative_mode_makes_no_dataset(pictures, config, tmp_path):
+    mode = InterrogatorConfig(mode="negative")
+    inverter = dataclasses.replace(config.inverter, interrogator=mode)
+    with pytest.raises(ValueError, match="'negative', which finds what is not in a picture"):
+        build(pictures, tmp_path / "out", dataclasses.replace(config, inverter=inverter))
+
+
+@pytest.mark.parametrize("out", [".", "out", "a/b/../out"])
+def test_an_out_inside_the_pictures_is_refused(pictures, config, out):
+    with pytest.raises(ValueError, match="is inside the source"):
+        build(pictures, pictures / out, config)
+    assert len(list(pictures.iterdir())) == 13
+
+
+def test_a_source_that_is_not_there_is_told_of(config, tmp_path):
+    for name in ("lost", "lost.tar", "lost.jpg", "lost.csv"):
+        with pytest.raises(FileNotFoundError, match=f"there is nothing at .*{name}: expected"):
+            build(tmp_path / name, tmp_path / "out", config)
+
+
+def test_a_captioner_that_cannot_write_is_refused_before_anything_is_done(
+    pictures, config, clip_folder, tmp_path
+):
+    inverter = dataclasses.replace(config.inverter, captioner=str(clip_folder))
+    with pytest.raises(ValueError, match="is a CLIP, which writes no captions; name a CoCa"):
+        build(pictures, tmp_path / "out", dataclasses.replace(config, inverter=inverter))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_vocabulary_is_no_part_of_what_scores_depend_on(pictures, config):
+    stages = [
+        make_image_stages(
+            pictures,
+            limits=config.limits,
+            aesthetics=AestheticConfig(vocabulary=vocabulary),
+            keep=config.filter,
+            inverter=config.inverter,
+            say=lambda text: None,
+        )[0]
+        for vocabulary in ("", "elsewhere")
+    ]
+    assert stages[0].config == stages[1].config
 
 
 def test_a_vocabulary_of_another_model_ends_the_build_and_drops_nothing(

@@ -1,5 +1,6 @@
 """Whatever holds images becomes rows with captions: one for each, and nothing goes unseen."""
 
+import errno
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from data_builders import archive
 from data_builders.image_source import (
     REASONS,
     ROW_TYPE,
@@ -18,6 +20,7 @@ from data_builders.image_source import (
     ImageSource,
     ImageSourceConfig,
 )
+from data_builders.table_format import MAX_ROW_BYTES
 from pe.data.image_file import UnreadableImage, decode_image
 from pe.stages.local_runner import Source
 
@@ -207,6 +210,31 @@ def test_a_sidecar_that_changes_after_it_was_listed_drops_its_row(tmp_path):
         ("a fox", None),
         (None, "broken_sidecar"),
     ]
+
+
+def test_a_sidecar_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    fill(tmp_path, {"a.png": picture(), "a.txt": b"x" * (MAX_ROW_BYTES + 1)})
+
+    def fail(*args):
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr(archive, "read_piece", fail)
+    assert told(tmp_path) == [("a.png", None, "broken_sidecar")]
+
+
+def test_a_sidecar_that_the_machine_cannot_read_ends_the_run_and_drops_nothing(
+    tmp_path, monkeypatch
+):
+    fill(tmp_path, {"a.png": picture(), "a.txt": "a fox"})
+
+    def fail(*args):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "read_piece", fail)
+        with pytest.raises(OSError, match="Stale file handle"):
+            rows_of(tmp_path)
+    assert told(tmp_path) == [("a.png", "a fox", None)]
 
 
 def test_img2dataset_s_folders_of_files_are_read_with_their_failures(tmp_path):

@@ -8,12 +8,12 @@ import pytest
 
 from data_builders.image_ingest import ImageLoader
 from data_builders.image_source import ROW_TYPE, ImageReader
-from data_builders.interrogation import InterrogationKey, InterrogationStage
+from data_builders.interrogation import InterrogationKey, InterrogationStage, split_sources
 from pe.data.image_file import ImageLimits
 from pe.engines.interrogator import Inverted
 from pe.engines.inverter import InverterConfig
 from pe.records import Image, arrow_fields
-from pe.stages.stage import Drop
+from pe.stages.stage import ClosedStage, Drop
 
 
 class Echo:
@@ -33,7 +33,7 @@ class Echo:
 
 
 class Writer:
-    digest = "writer"
+    digest = "writer"  # of the protocol
 
     def prepare(self, image):
         return image.size
@@ -86,6 +86,48 @@ def test_a_caption_comes_from_the_first_source_that_has_one(tmp_path, order, cap
     ((inversion,),) = stage(make_table(tmp_path, [(64, GIVEN)]))
     assert (inversion.caption, inversion.flavors) == (caption, ("flat",))
     assert inversion.prompt == f"{caption}, flat"
+
+
+def test_sources_behind_the_captioner_are_asked_where_it_is_missing_or_says_nothing(tmp_path):
+    order = ("captioner", "caption")
+    table = make_table(tmp_path, [(70, GIVEN), (64, GIVEN)])  # of 70 pixels it says nothing
+    for captioner, captions in ((Writer(), ["A fox", "64 wide"]), (None, ["A fox", "A fox"])):
+        results = make_stage(tmp_path, captioner=captioner, captions_from=order)(table)
+        assert [result[0].caption for result in results] == captions
+
+
+def test_split_sources_gives_the_rows_of_its_docstring():
+    sources = ("caption", "captioner", "prompt")
+    assert split_sources(sources, has_captioner=True) == (("caption",), ("prompt",))
+    assert split_sources(sources, has_captioner=False) == (("caption", "prompt"), None)
+    two = ("caption", "prompt")
+    assert split_sources(two, has_captioner=True) == (two, None)
+
+
+def test_a_captioner_that_is_never_asked_is_refused():
+    with pytest.raises(ValueError, match=r"captions_from \('caption',\) never asks it"):
+        InverterConfig(captioner="coca", captions_from=("caption",))
+
+
+def test_a_picture_that_nothing_can_caption_is_not_decoded(tmp_path, monkeypatch):
+    stage = make_stage(tmp_path, captioner=None)
+    table = make_table(tmp_path, [(64, {})])
+
+    def fail(row):
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr(stage.loader, "load", fail)
+    assert stage(table) == [Drop("no_caption")]
+
+
+def test_a_closed_stage_holds_no_model_and_can_be_opened_again(tmp_path):
+    stage = make_stage(tmp_path, captioner=Writer())
+    assert isinstance(stage, ClosedStage)
+    stage.close()
+    assert stage._engine is None
+    stage.open()
+    ((inversion,),) = stage(make_table(tmp_path, [(64, GIVEN)]))
+    assert inversion.caption == "A fox"
 
 
 def test_every_row_has_its_own_result_whatever_happens_to_its_neighbours(tmp_path):

@@ -3,8 +3,11 @@
 import json
 
 import pytest
+from PIL import Image
 
 from pe.cli import main
+from pe.engines import inverter
+from pe.engines.inverter import ClipInverter
 
 
 @pytest.fixture(autouse=True)
@@ -62,5 +65,73 @@ def test_a_file_that_is_no_picture_is_named_and_the_others_go_on(
     assert main(["invert", *paths, *args, "--caption", "a fox"]) == 2
     told = capsys.readouterr()
     assert f"{bad}: empty" in told.err
-    assert "none.png: No such file" in told.err
+    assert "none.png: there is no such file" in told.err
+    assert "2 of 3 pictures have no prompt" in told.err
     assert told.out.startswith(f"{paths[1]}: a fox, ")
+
+
+def test_a_path_that_was_mistyped_is_told_of_before_a_caption_is_asked_for(
+    pictures, clip_folder, capsys
+):
+    assert main(["invert", str(pictures / "typo.jpg"), "--encoder", str(clip_folder)]) == 2
+    told = capsys.readouterr()
+    assert "typo.jpg: there is no such file" in told.err
+    assert "--caption" not in told.err
+    assert not told.out
+
+
+def test_a_strip_too_narrow_to_be_looked_at_is_named_and_the_others_go_on(
+    pictures, clip_folder, flavors, monkeypatch, capsys
+):
+    prepare = ClipInverter.prepare
+
+    def refuse(self, image):
+        if image.width == 65:
+            raise ValueError("the image is too narrow")
+        return prepare(self, image)
+
+    monkeypatch.setattr(ClipInverter, "prepare", refuse)
+    Image.new("RGB", (65, 64)).save(pictures / "strip.png")
+    paths = [str(pictures / name) for name in ("00.png", "strip.png", "01.png")]
+    args = ["--encoder", str(clip_folder), "--flavors", flavors, "--mode", "fast"]
+    assert main(["invert", *paths, *args, "--caption", "a fox"]) == 2
+    told = capsys.readouterr()
+    assert f"{paths[1]}: the image is too narrow" in told.err
+    assert [line.split(": ")[0] for line in told.out.splitlines()] == [paths[0], paths[2]]
+
+
+def test_pictures_go_through_the_models_many_at_once_with_the_captions_of_a_builder(
+    pictures, clip_folder, flavors, monkeypatch, capsys
+):
+    invert = ClipInverter.invert
+    sizes = []
+
+    def count(self, prepared, captions, *, measure=True):
+        sizes.append(len(prepared))
+        return invert(self, prepared, captions, measure=measure)
+
+    class Writer:
+        def prepare(self, image):
+            return image.size
+
+        def caption(self, prepared):
+            return [" - a cat . "] * len(prepared)
+
+    monkeypatch.setattr(ClipInverter, "invert", count)
+    monkeypatch.setattr(inverter, "load_captioner", lambda config: Writer())
+    monkeypatch.setattr("pe.commands.invert.AT_ONCE", 5)
+    (pictures / "03.txt").write_text("\ufeff A  fox.\n", encoding="utf-8")
+    paths = [str(pictures / f"{i:02}.png") for i in range(12)]
+    args = ["--encoder", str(clip_folder), "--flavors", flavors, "--mode", "fast"]
+    assert main(["invert", *paths, *args, "--captioner", "coca"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sizes == [5, 5, 2]
+    assert [line.split(": ")[0] for line in lines] == paths
+    captions = [line.split(": ")[1].split(", ")[0] for line in lines]
+    assert captions == ["a cat"] * 3 + ["A fox"] + ["a cat"] * 8
+
+
+def test_help_names_the_encoder_that_is_taken(capsys):
+    with pytest.raises(SystemExit):
+        main(["invert", "--help"])
+    assert inverter.DEFAULT_ENCODER in " ".join(capsys.readouterr().out.split())

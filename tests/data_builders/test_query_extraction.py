@@ -94,6 +94,7 @@ def test_what_is_no_range_is_refused_with_its_name(value):
         RuleQueryConfig(medium_words=value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["a " * 50_000, "of the " * 20_000, "," * 50_000, "x, " * 30_000, "love " * 20_000]
 )

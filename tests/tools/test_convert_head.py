@@ -1,6 +1,7 @@
 """The converter of aesthetic heads; what needs torch is marked."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,23 @@ def test_a_file_that_holds_more_than_tensors_is_not_run(tmp_path, capsys):
     source.write_bytes(b"")
     assert convert_head.main([str(source), str(target)]) == 1
     assert "is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.int(), r"bad.pth holds weight \(torch.int32\), expected tensors of floats"),
+        (lambda w: w / 0, "bad.pth: weight hold values that are not finite"),
+        (lambda w: w[0], r"bad.pth: weight is \[4\] and bias \[1\], expected \[1, inputs\]"),
+    ],
+    ids=["ints", "infinite", "axes"],
+)
+def test_a_head_that_would_not_be_read_leaves_no_file(tmp_path, capsys, change, message):
+    import torch
+
+    source, target = tmp_path / "bad.pth", tmp_path / "bad.safetensors"
+    torch.save({"weight": change(torch.ones(1, 4)), "bias": torch.zeros(1)}, source)
+    assert convert_head.main([str(source), str(target)]) == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert not target.exists()

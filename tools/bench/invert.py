@@ -340,10 +340,7 @@ def make_ours(args: argparse.Namespace) -> Arm:
             found._score = count  # pyright: ignore[reportAttributeAccessIssue]
             part = encoder.encode_images(images[begin : begin + size])
             some = captions[begin : begin + size]
-            if has_cosine:
-                texts += [x.prompt for x in found.invert(part, some)]
-            else:
-                texts += [", ".join(parts) for parts in found.fast(part, some)]
+            texts += [x.prompt for x in found.invert(part, some, measure=has_cosine)]
         return {"secs": time.perf_counter() - start, "texts": texts, "steps": steps}
 
     def caption() -> dict[str, Any]:

@@ -25,6 +25,8 @@ from pe.data.clip_tokenizer import (
     END,
     MERGE_FILE,
     START,
+    ClipTokenizer,
+    ClipVocabulary,
     clean_text,
     load_clip_tokenizer,
     read_clip_vocabulary,
@@ -295,11 +297,21 @@ def test_all_ways_of_storing_a_vocabulary_give_the_same(tiny, tiny_folder, tmp_p
         model = {"type": "BPE", "vocab": vocab, "merges": merges}
         paths[-1].write_text(json.dumps({"model": model}), encoding="utf-8")
     for path in [*paths, paths[-1].parent]:
-        assert load_clip_tokenizer(path).encode_batch(ODD_TEXTS) == tiny.encode_batch(ODD_TEXTS)
+        found = load_clip_tokenizer(path)
+        assert found.encode_batch(ODD_TEXTS) == tiny.encode_batch(ODD_TEXTS)
+        assert found.digest == tiny.digest
+
+
+def test_other_ids_and_other_merges_have_another_digest(tiny, tiny_folder):
+    given = read_clip_vocabulary(tiny_folder)
+    swapped = {**given.ids, START: given.ids[END], END: given.ids[START]}
+    for ids, merges in ((swapped, given.merges), (given.ids, given.merges[:-1])):
+        assert ClipTokenizer(ClipVocabulary(ids, merges, given.path)).digest != tiny.digest
 
 
 def test_both_forms_of_the_real_vocabulary_agree(real):
     merges = load_clip_tokenizer(CLIP / MERGE_FILE)
+    assert merges.digest == real.digest
     assert merges.encode_batch(ODD_TEXTS) == real.encode_batch(ODD_TEXTS)
 
 

@@ -5,19 +5,9 @@ import io
 import pytest
 from PIL import Image
 
-from pe.data.image_bytes import REASONS, UnreadableImage, find_format, prepare, read_orientation
+from pe.data.image_bytes import prepare, read_orientation
 
 EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
-
-
-def test_find_format_gives_the_rows_of_its_docstring():
-    assert find_format(b"\xff\xd8\xff\xe0") == "JPEG"
-    assert find_format(b"RIFF\x24\x00\x00\x00WEBPVP8 ") == "WEBP"
-    assert find_format(b"P6 64 64 255 ") == "PPM"
-    for data, reason in [(b"<html>", "no_image"), (b"<svg width='9'>", "unsupported")]:
-        with pytest.raises(UnreadableImage) as error:
-            find_format(data)
-        assert error.value.reason == reason
 
 
 def test_read_orientation_gives_the_rows_of_its_docstring():
@@ -52,14 +42,7 @@ def test_what_is_handed_on_has_the_picture_and_nothing_else():
         assert dict(decoded.getexif()).get(271) is None
 
 
-def test_every_reason_is_explained():
-    assert sorted(REASONS) == [
-        "broken",
-        "empty",
-        "no_image",
-        "too_large",
-        "too_many_bytes",
-        "too_small",
-        "truncated",
-        "unsupported",
-    ]
+def test_formats_without_a_reader_here_go_on_as_they_are():
+    buffer = io.BytesIO()
+    Image.new("RGB", (70, 90), "red").save(buffer, "BMP")
+    assert prepare(buffer.getvalue(), "BMP").data == buffer.getvalue()

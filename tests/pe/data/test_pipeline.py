@@ -276,6 +276,7 @@ def test_padded_batches_have_the_full_lengths(make_batches):
     assert (batch["inputs"].shape, batch["targets"].shape) == ((3, 32), (3, 48))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["pack", "pad"])
 @pytest.mark.parametrize("objective", ["pairs", "span_corruption"])
 def test_two_hosts_make_together_what_one_host_makes(make_batches, mode, objective):

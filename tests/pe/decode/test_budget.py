@@ -230,6 +230,7 @@ def test_phrase_ends_come_in_order_and_not_after_spaces(text):
     assert all(ends_at_phrase(text[:end], text) for end in ends)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     ["(", "(]", ", ", '"', "<a", "a ", ":", "\n", "a,", "(a) ", "a in ", "in the style of "],

@@ -105,6 +105,7 @@ def test_nothing_asked_for_is_nothing_drawn(generator):
     assert generator.draw([ask(0, [])], PLAIN) == [[]]
 
 
+@pytest.mark.slow
 def test_top_k_1_is_greedy_and_greedy_needs_no_seed(generator):
     (greedy,) = generator.draw([ask(0, range(8))], GREEDY)
     sharp = SamplingConfig(max_tokens=MAX_TOKENS, temperature=0.7, top_k=1)
@@ -140,6 +141,7 @@ def test_more_texts_than_a_block_holds_are_not_streamed(generator):
         next(generator.stream(ask(0, range(size + 1)), PLAIN))
 
 
+@pytest.mark.slow
 def test_a_repetition_penalty_makes_tokens_come_once(generator):
     strong = SamplingConfig(max_tokens=16, temperature=0.0, repetition_penalty=1e6)
     ((plain,), (text,)) = (

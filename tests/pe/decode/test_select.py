@@ -172,6 +172,7 @@ def test_distinct_n_counts_different_runs_of_words(texts, n, expected):
     assert distinct_n(texts, n) == expected
 
 
+@pytest.mark.slow
 def test_one_of_very_many_is_the_first():
     texts, embed = random_texts(6_000)
     assert choose_diverse(texts, 1, embed=embed) == [0]

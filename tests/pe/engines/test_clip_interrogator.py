@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from pe.data.clip_tokenizer import find_clip_vocabulary
+from pe.engines.clip_interrogator import tidy_slots, write_lists
 from pe.engines.interrogator import InterrogatorConfig
 from pe.engines.inverter import InverterConfig, load_inverter
 from pe.engines.vision import load_encoder
+from pe.text.flavor_list import load_negative, parse_flavors
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
@@ -79,14 +81,19 @@ def images():
     return found
 
 
-@pytest.mark.parametrize("mode", ["fast", "classic", "best"])
-def test_both_engines_give_the_same_texts(package, encoder_folder, flavors, images, mode, tmp_path):
+@pytest.mark.parametrize(
+    ("mode", "artists"),
+    [("fast", True), ("classic", True), ("best", True), ("classic", False), ("best", False)],
+)
+def test_both_engines_give_the_same_texts(
+    package, encoder_folder, flavors, images, mode, artists, tmp_path
+):
     vocabulary = find_clip_vocabulary("open_clip").path
     config = InverterConfig(
         encoder=str(encoder_folder),
         vocabulary=str(vocabulary),
         flavors=str(flavors),
-        artists=True,
+        artists=artists,
         interrogator=InterrogatorConfig(mode=mode, num_candidates=96),
     )
     captions = [f"a photo of thing {i}, beside a wall" for i in range(NUM_IMAGES)]
@@ -96,9 +103,10 @@ def test_both_engines_give_the_same_texts(package, encoder_folder, flavors, imag
             InverterConfig(**{**vars(config), "engine": "clip-interrogator"}), folder=tmp_path
         )
     sites = theirs._package.trendings.labels
-    artists = [label for label in theirs._package.artists.labels if label.startswith("inspired")]
+    inspired = [label for label in theirs._package.artists.labels if label.startswith("inspired")]
+    assert bool(inspired) == artists
     extra = "".join(f"{s}\t0\tsite\n" for s in sites) + "".join(
-        f"{a}\t0\tartist\n" for a in artists
+        f"{a}\t0\tartist\n" for a in inspired
     )
     ours_list = tmp_path / "all.tsv"
     ours_list.write_text(flavors.read_text(encoding="utf-8") + extra, encoding="utf-8")
@@ -126,3 +134,46 @@ def test_the_package_reads_open_clips_layout_alone(package, tmp_path):
     config = InverterConfig(engine="clip-interrogator", encoder=str(tmp_path))
     with pytest.raises(ValueError, match=r"has no open_clip_config\.json; clip-interrogator reads"):
         load_inverter(config)
+
+
+@pytest.mark.parametrize("mode", ["classic", "best", "negative"])
+def test_a_list_of_nothing_but_phrases_is_enough(package, encoder_folder, images, mode, tmp_path):
+    (tmp_path / "plain.txt").write_text("fog\noil painting\nsoft light\n", encoding="utf-8")
+    config = InverterConfig(
+        engine="clip-interrogator",
+        encoder=str(encoder_folder),
+        flavors=str(tmp_path / "plain.txt"),
+        interrogator=InterrogatorConfig(mode=mode, num_candidates=96, max_flavors=9),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        inverter = load_inverter(config, folder=tmp_path)
+        (found,) = inverter.invert([inverter.prepare(images[0])], ["a fox by a wall"])
+    assert found.prompt == tidy_slots(found.prompt)
+    assert inverter._package.negative.labels == list(load_negative("own"))
+    if mode == "classic":
+        assert found.caption == "a fox by a wall"
+        assert {"fog", "oil painting", "soft light"} < set(found.flavors)
+        assert len(found.flavors) == 4  # and a site
+
+
+def test_lists_are_written_once_and_whole(tmp_path):
+    flavors = parse_flavors("fog\t9\tlight\nby mira\t2\tartist\n", "some", artists=True)
+    for _ in range(2):
+        write_lists(tmp_path, flavors, ["blurry", "watermark"])
+        found = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+        assert found == {
+            "flavors.txt": "fog\n",
+            "artists.txt": "mira\n",
+            "mediums.txt": "",
+            "movements.txt": "",
+            "negative.txt": "blurry\nwatermark\n",
+        }
+    (tmp_path / "mediums.txt").write_text("is there\n", encoding="utf-8")
+    write_lists(tmp_path, flavors, ["blurry", "watermark"])
+    assert (tmp_path / "mediums.txt").read_text(encoding="utf-8") == "is there\n"
+
+
+def test_slots_without_a_phrase_are_left_out():
+    assert tidy_slots("a fox,    , cubism,  , ") == "a fox, cubism"
+    assert tidy_slots("a fox, oil,paint, fog") == "a fox, oil,paint, fog"

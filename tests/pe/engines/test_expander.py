@@ -103,6 +103,7 @@ def test_no_query_gives_no_expansion(expander):
     assert expander.expand([], 3, sampling=SAMPLING) == []
 
 
+@pytest.mark.slow
 def test_texts_hold_no_code_and_no_unknown_piece(expander):
     hot = SamplingConfig(max_tokens=6, temperature=3.0)
     results = [expander.expand(["red fox"], 8, seed=seed, sampling=hot)[0] for seed in range(16)]
@@ -281,6 +282,7 @@ def joined(pieces, n):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [None, 5])
 def test_pieces_of_a_stream_joined_are_the_texts(model, budget):
     target = None if budget is None else word_target(budget)

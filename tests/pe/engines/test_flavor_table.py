@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pe.data.clip_tokenizer import ClipTokenizer, ClipVocabulary, read_clip_vocabulary
+from pe.engines import flavor_table
 from pe.engines.flavor_table import default_folder, embed_phrases, find_top
+from pe.engines.vision import ClipEncoder
+from pe.weights.checkpoint import stored
+from pe.weights.safetensors_file import write_safetensors
 
 PHRASES = ("red fox", "oil", "golden hour", "wide shot of fog", "oil, dark")
 
@@ -62,6 +67,13 @@ def test_other_weights_have_another_file(embed, make_encoder):
     assert not np.allclose(one, other, atol=0.1)
 
 
+def test_another_vocabulary_has_another_file(embed, make_checkpoint, clip_vocabulary):
+    embed()
+    given = read_clip_vocabulary(clip_vocabulary)
+    tokenizer = ClipTokenizer(ClipVocabulary(given.ids, given.merges[:-1], given.path))
+    assert embed(encoder=ClipEncoder(make_checkpoint(), tokenizer))[1] == len(PHRASES)
+
+
 def test_a_write_that_is_cut_off_leaves_nothing_that_is_taken(embed, tmp_path, monkeypatch):
     wanted, _ = embed(folder=tmp_path / "other")
 
@@ -78,12 +90,46 @@ def test_a_write_that_is_cut_off_leaves_nothing_that_is_taken(embed, tmp_path, m
     np.testing.assert_array_equal(found, wanted)
 
 
-def test_a_damaged_file_is_told_of(embed, tmp_path):
+@pytest.mark.parametrize("damage", ["cut", "other name", "other shape", "other type"])
+def test_a_damaged_file_is_made_anew(embed, tmp_path, damage):
+    wanted, _ = embed()
+    (file,) = (tmp_path / "kept").iterdir()
+    values = wanted.astype(np.float16)
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-7])
+    elif damage == "other name":
+        write_safetensors(file, {"other": stored(values)})
+    elif damage == "other shape":
+        write_safetensors(file, {"embeddings": stored(values[1:])})
+    else:
+        write_safetensors(file, {"embeddings": stored(wanted)})
+    found, num_made = embed()
+    assert num_made == len(PHRASES)
+    np.testing.assert_array_equal(found, wanted)
+    assert embed()[1] == 0
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == [file.name]
+
+
+def test_two_runs_that_embed_one_list_write_under_names_of_their_own(embed, monkeypatch, tmp_path):
+    written = []
+    write = flavor_table.write_safetensors
+
+    def remember(path, arrays):
+        written.append(path.name)
+        write(path, arrays)
+
+    monkeypatch.setattr(flavor_table, "write_safetensors", remember)
     embed()
     (file,) = (tmp_path / "kept").iterdir()
-    file.write_bytes(file.read_bytes()[:-7])
-    with pytest.raises(ValueError, match=f"{file.name}.*truncated|{file.name}.*damaged"):
-        embed()
+    assert written == [f".tmp-{os.getpid()}-{file.name}"]
+
+
+def test_an_error_of_the_one_who_listens_is_no_error_of_the_folder(clip_encoder, tmp_path):
+    def listen(num_done):
+        raise BrokenPipeError("nobody there")
+
+    with pytest.raises(BrokenPipeError):
+        embed_phrases(clip_encoder, PHRASES, folder=tmp_path, progress=listen)
 
 
 def test_a_folder_that_cannot_be_made_is_told_of_before_anything_is_embedded(embed, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pe.engines.flavor_table import embed_phrases
-from pe.engines.interrogator import Interrogator, InterrogatorConfig
+from pe.engines.interrogator import Interrogator, InterrogatorConfig, split_flavors
 from pe.text.flavor_list import FlavorList
 
 NEGATIVES = ("blur", "ink", "dark fog")
@@ -194,6 +194,7 @@ def test_best_may_be_any_of_its_four_texts(make, plain):
     assert winners == {"caption", "classic", "fast", "chain"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_candidates", [3, 20, 2048])
 def test_negative_is_the_plain_one_and_ends_up_far_from_the_image(make, plain, num_candidates):
     found = make("negative", num_candidates=num_candidates).invert(IMAGES, CAPTIONS)
@@ -324,3 +325,25 @@ def test_what_cannot_be_done_is_refused(make, clip_encoder, flavors, table):
 def test_settings_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         InterrogatorConfig(**options)
+
+
+def test_what_stands_behind_the_caption_are_the_flavors():
+    assert split_flavors("a fox, fog, oil painting", "a fox") == ("fog", "oil painting")
+    assert split_flavors("fog, a fox", "a fox") == ()
+    assert split_flavors("fog, dark", "") == ("fog", "dark")
+
+
+@pytest.mark.slow
+def test_the_text_tower_does_not_run_after_the_last_step(make, clip_encoder, monkeypatch):
+    interrogator = make("best", max_flavors=3, min_flavors=3)
+    grown = []
+    advance = interrogator._advance
+
+    def count(cache, chains, texts, active):
+        assert active
+        grown.append(len(active))
+        return advance(cache, chains, texts, active)
+
+    monkeypatch.setattr(interrogator, "_advance", count)
+    interrogator.invert(draw_images(2), CAPTIONS[:2], measure=False)
+    assert len(grown) == 2  # between three steps

@@ -6,6 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pe.data.clip_tokenizer import (
+    END,
+    START,
+    ClipTokenizer,
+    ClipVocabulary,
+    read_clip_vocabulary,
+)
 from pe.decode.caption import CaptionConfig
 from pe.engines.vision import (
     Captioner,
@@ -93,6 +100,7 @@ def test_progress_counts_to_the_end(make_encoder):
     assert heard[-1] == 100
 
 
+@pytest.mark.slow
 def test_similarities_are_cosines_of_whole_texts(clip_encoder):
     starts, more = ["a red fox,", "oil,"], ["ink", "dark fog", "by mira voss", "blue " * 30]
     images = clip_encoder.encode_images(draw_pictures(2))
@@ -139,6 +147,15 @@ def test_another_vocabulary_is_told_of_when_the_first_text_comes(clip_vocabulary
     encoder = load_encoder(str(GOLDENS / "clip_gelu"), vocabulary=str(clip_vocabulary))
     assert encoder.encode_images([Image.fromarray(golden["images"][0])]).shape == (1, 20)
     with pytest.raises(ValueError, match=r"clip_gelu has 320 token embeddings, its vocabulary 5\d"):
+        encoder.encode_texts(["a red fox"])
+
+
+def test_start_and_end_have_to_be_the_last_two_of_the_vocabulary(make_checkpoint, clip_vocabulary):
+    given = read_clip_vocabulary(clip_vocabulary)
+    swapped = {**given.ids, START: given.ids[END], END: given.ids[START]}
+    tokenizer = ClipTokenizer(ClipVocabulary(swapped, given.merges, given.path))
+    encoder = ClipEncoder(make_checkpoint(), tokenizer)
+    with pytest.raises(ValueError, match=r"random 0 has start and end at the ids \(\d+, \d+\), ex"):
         encoder.encode_texts(["a red fox"])
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pe.models.aesthetic import AestheticHead
+from pe.models.aesthetic import AestheticHead, check_layers
 from pe.weights.aesthetic import open_head
 
 GOLDENS = Path(__file__).resolve().parents[2] / "goldens" / "aesthetic"
@@ -74,12 +74,27 @@ def test_embeddings_of_another_width_are_named():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([([[1, 2], [3, 4]], [5, 6])], "got 2 outputs, expected one score"),
-        ([([[1, 2]], [5, 6])], r"a bias \[2\], expected \[outputs, 2\] and \[outputs\]"),
-        ([([[1, 2]], [5]), ([[1, 2]], [5])], r"layer 1 .* expected \[outputs, 1\]"),
+        ([([[1, 2], [3, 4]], [5, 6])], r"layer 0 weight is \[2, 2\] and .* expected \[1, 2\] and"),
+        ([([[1, 2]], [5, 6])], r"layer 0 bias \[2\], expected \[1, 2\] and \[1\]; use a head"),
+        ([([[1, 2]], [5]), ([[1, 2]], [5])], r"layer 1 weight is \[1, 2\] .* expected \[1, 1\]"),
     ],
     ids=["outputs", "bias", "chain"],
 )
 def test_layers_that_do_not_fit_are_named(layers, message):
     with pytest.raises(ValueError, match=message):
         make_head(*layers)
+
+
+def test_check_layers_gives_the_rows_of_its_docstring():
+    check_layers({"": ((1, 512), (1,))})
+    check_layers({"0.": ((9, 512), (9,)), "2.": ((1, 9), (1,))})
+    with pytest.raises(
+        ValueError, match=r"^weight is \[2, 512\] and bias \[2\], expected \[1, 512"
+    ):
+        check_layers({"": ((2, 512), (2,))})
+
+
+@pytest.mark.parametrize("shapes", [((4,), (1,)), ((), ()), ((1, 0), (1,)), ((1, 2), ())])
+def test_layers_of_another_number_of_axes_are_named(shapes):
+    with pytest.raises(ValueError, match=r"^weight is \[.*\] and bias \[.*\], expected \[1, "):
+        check_layers({"": shapes})

@@ -6,6 +6,8 @@ import pytest
 
 from pe.models.clip_config import ClipConfig, DecoderConfig, TextConfig, VisionConfig
 
+POOLING = VisionConfig(num_pool_queries=5)
+
 
 def test_the_defaults_are_vit_b_32():
     config = ClipConfig()
@@ -30,6 +32,17 @@ def test_the_defaults_are_vit_b_32():
         (lambda: ClipConfig(activation="relu"), "activation: got 'relu', expected one of"),
         (lambda: ClipConfig(dtype="int8"), "dtype: got 'int8', expected float32"),
         (lambda: ClipConfig(decoder=DecoderConfig()), "needs VisionConfig.num_pool_queries, got 0"),
+        (lambda: VisionConfig(num_pool_heads=0), "VisionConfig.num_pool_heads: got 0, expected 1"),
+        (
+            lambda: ClipConfig(vision=POOLING, embed_dim=20),
+            "heads: got 8, expected a divisor of em",
+        ),
+        (lambda: ClipConfig(norm_epsilon=0.0), "norm_epsilon: got 0.0, expected more than 0 and"),
+        (lambda: ClipConfig(norm_epsilon=1.0), "norm_epsilon: got 1.0, expected more than 0 and"),
+        (
+            lambda: ClipConfig(vision=POOLING, decoder=DecoderConfig()),
+            "needs TextConfig.has_class_token, got False",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(make, message):
@@ -39,7 +52,16 @@ def test_what_does_not_fit_is_refused(make, message):
 
 @pytest.mark.parametrize("part", ["embed_dim", "text", "decoder"])
 def test_a_decoder_has_the_width_of_what_it_reads(part):
-    config = ClipConfig(vision=VisionConfig(num_pool_queries=5), decoder=DecoderConfig())
+    text = TextConfig(has_class_token=True)
+    config = ClipConfig(vision=POOLING, text=text, decoder=DecoderConfig())
     other = {"embed_dim": 256, "text": TextConfig(width=256), "decoder": DecoderConfig(width=256)}
     with pytest.raises(ValueError, match=r"its width \(\d+\) must be embed_dim"):
         dataclasses.replace(config, **{part: other[part]})
+
+
+def test_only_a_pooler_needs_heads_that_divide_the_embedding():
+    assert ClipConfig(embed_dim=20).vision.num_pool_heads == 8
+
+
+def test_a_class_token_takes_two_places_more_behind_a_text():
+    assert (TextConfig().tail_tokens, TextConfig(has_class_token=True).tail_tokens) == (1, 3)

@@ -187,6 +187,7 @@ def test_a_step_that_trains_little_is_about_two_forward_passes():
     assert 2.0 < lora / forward < 2.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trainable", ["forward", "full", "inputs"])
 def test_xla_counts_the_same_but_for_what_is_no_product(trainable):
     function, arguments = make_functions(WIDE, **WIDE_SIZES)[trainable]

@@ -9,7 +9,7 @@ import pytest
 
 from pe.records import Image, Inversion, Record
 from pe.stages.local_runner import LocalRunner, RunnerConfig, explode, pack_results
-from pe.stages.stage import Drop, Result, call_guarded
+from pe.stages.stage import ClosedStage, Drop, Result, call_guarded
 
 ROWS = [{"id": f"f:{i}", "text": f"t{i}"} for i in range(10)]
 CONFIG = RunnerConfig(shard_rows=4, batch_rows=2, num_threads=2)
@@ -192,16 +192,44 @@ def test_the_machines_trouble_is_not_the_rows(tmp_path: Path):
         LocalRunner(tmp_path, CONFIG).run(Full(NoConfig()), RowSource())
 
 
+class JaxRuntimeError(RuntimeError):
+    """Has the name of JAX's."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """Has the name of PyTorch's."""
+
+
+@pytest.mark.parametrize("kind", [JaxRuntimeError, OutOfMemoryError])
+def test_a_device_that_fails_over_one_row_ends_the_run_and_over_more_halves_them(kind):
+    class Small(ToImage):
+        most = 1
+
+        def __call__(self, table: pa.Table) -> list[Result]:
+            if len(table) > self.most:
+                raise kind("RESOURCE_EXHAUSTED: out of memory")
+            return super().__call__(table)
+
+    rows = pa.table({"row": pa.array(ROWS[:3])})
+    results = call_guarded(Small(NoConfig()), rows)
+    assert [result[0].uri for result in results if not isinstance(result, Drop)] == [
+        "t0", "t1", "t2",
+    ]  # fmt: skip
+    Small.most = 0
+    with pytest.raises(kind, match="out of memory"):
+        call_guarded(Small(NoConfig()), rows)
+
+
 def test_progress_is_told_of_every_batch_and_of_every_shard_that_was_there(tmp_path: Path):
     told = []
     runner = LocalRunner(tmp_path, CONFIG, progress=lambda *args: told.append(args))
     folder = runner.run(ToImage(NoConfig()), RowSource()).folder
-    assert told == [("to_image", rows, 10) for rows in (2, 4, 6, 8, 10)]
+    assert told == [("to_image", rows, 10, "") for rows in (2, 4, 6, 8, 10)]
     (folder / "manifest.json").unlink()
     (folder / "part-00001.parquet").unlink()
     told.clear()
     runner.run(ToImage(NoConfig()), RowSource())
-    assert told == [("to_image", rows, 10) for rows in (4, 6, 8, 10)]
+    assert told == [("to_image", rows, 10, "") for rows in (4, 6, 8, 10)]
 
 
 class WithModel(ToImage):
@@ -225,3 +253,24 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_and_drops_no_row(tmp_path: P
     with pytest.raises(ValueError, match="no such model"):
         LocalRunner(tmp_path, CONFIG).run(WithModel(NoConfig()), RowSource())
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_stage_is_closed_after_its_last_row_and_after_a_failure(tmp_path: Path):
+    class Closing(ToImage):
+        is_open = False
+
+        def open(self) -> None:
+            self.is_open = True
+
+        def close(self) -> None:
+            self.is_open = False
+
+    stage = Closing(NoConfig())
+    assert isinstance(stage, ClosedStage)
+    LocalRunner(tmp_path / "whole", CONFIG).run(stage, RowSource())
+    assert not stage.is_open
+    assert stage.num_rows == 9
+    stage = Closing(NoConfig(), fail_at="t6")
+    with pytest.raises(KeyboardInterrupt):
+        LocalRunner(tmp_path / "cut", CONFIG).run(stage, RowSource())
+    assert not stage.is_open

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 import warnings
 from types import SimpleNamespace
 
@@ -206,6 +207,7 @@ def package(tmp_path, monkeypatch):
     for name, content in lists.items():
         (data / f"{name}.txt").write_bytes(content)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "clip_interrogator", raising=False)  # the real one, if loaded
     return data
 
 

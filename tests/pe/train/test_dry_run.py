@@ -39,6 +39,7 @@ def test_parts_shrink_with_the_devices_that_share_them(size, tiny_config):
     assert shared.activation_bytes == pytest.approx(size.activation_bytes / 2, rel=0.01)
 
 
+@pytest.mark.slow
 def test_what_is_computed_again_is_not_kept(size, tiny_config):
     model = dataclasses.replace(tiny_config.model, remat="full")
     again = measure_run_size(dataclasses.replace(tiny_config, model=model))

@@ -1,6 +1,7 @@
 """The transformers layout: against transformers itself, and by hand where it is not installed."""
 
 import json
+import re
 import shutil
 
 import ml_dtypes
@@ -10,7 +11,7 @@ import safetensors.numpy
 
 from pe.models.t5 import T5Config
 from pe.weights.checkpoint import Checkpoint, check_arrays, load_params, stored
-from pe.weights.hf import open_hf, write_hf
+from pe.weights.hf import explain_no_weights, open_hf, write_hf
 
 CONFIG = {
     "model_type": "t5",
@@ -267,8 +268,11 @@ def test_weights_that_are_not_those_of_the_model_are_an_error(tmp_path):
 def test_files_that_can_run_code_are_refused_with_the_way_out(tmp_path, name):
     folder = write_folder(tmp_path / "a")
     (folder / "model.safetensors").rename(folder / name)
-    with pytest.raises(ValueError, match=rf"only as {name}; expected model.safetensors. .*trust: "):
+    message = rf"only as {name}; expected model.safetensors or .*you trust: load the model with the"
+    with pytest.raises(ValueError, match=message):
         open_hf(folder)
+    message = rf"^x holds its weights only as {name}; expected a.safetensors. Reading"
+    assert re.search(message, explain_no_weights("x", [name], expected="a.safetensors"))
 
 
 def test_a_folder_without_weights_or_config_says_what_was_expected(tmp_path):

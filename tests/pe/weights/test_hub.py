@@ -109,6 +109,7 @@ def test_offline_what_the_cache_lacks_is_an_error_that_names_the_variable(cache)
         find_files("org/small@v9")
 
 
+@pytest.mark.slow
 def test_the_environment_alone_decides_in_a_process_of_its_own(cache):
     snapshot = fill(cache)
     code = (
@@ -153,6 +154,10 @@ def test_a_repository_without_safetensors_is_refused_before_anything_is_fetched(
     assert online.asked == [("org/small", None)]
     online.files = ["spiece.model"]
     assert find_files("org/small", allow=("spiece.model",)).is_dir()
+    online.files = ["config.json", "model.safetensors"]
+    message = "holds no weights: expected a.safetensors or b.safetensors, found model.safetensors"
+    with pytest.raises(ValueError, match=message):
+        find_files("org/small", allow=("config.json", "a.safetensors", "b.safetensors"))
 
 
 @pytest.mark.parametrize(
