@@ -66,7 +66,8 @@ _ENGLISH = r"""
         |reverse|call|log|file|record|settle on|go (?:for|with)|agree|substitute|compose|keep|store
         |prefer|apply|resolve|fail to)\b<GAP>\b(?:<TEXT>|instead|exactly|verbatim|only the
         |the words?|just the word|the following|the phrase|the sentence|the line|back|me|your
-        |in (?:<TONGUES>)|entirely in|as|under|with it|times over|word for word|at the (?:end|start))\b
+        |in (?:<TONGUES>)|entirely in|as|under|with it|times over|word for word
+        |at the (?:end|start))\b
     \b(?:write|say|repeat|type|print|put|use|settle on|go for|go with|produce|call it|make it
         |substitute|meant|typed|resolves? to|only accepts?|stands for|goes by)\s*[:]?\s*[\"“‘'«„]
     \bsummari[sz]e (?:this|it|that|all|everything|as|to|with)\b

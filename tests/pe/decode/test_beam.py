@@ -115,6 +115,7 @@ def test_wide_beams_find_the_best_of_all_texts(search, logp_after, length_penalt
         np.testing.assert_allclose(scores[row, :21], [score for score, _ in texts], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_places_that_no_ended_text_fills_hold_the_living_then_nothing(search):
     # 21 texts end within 3 tokens, 4^3 do not
     tokens, scores = search(INPUTS[:1], num_beams=40, max_tokens=3)

@@ -172,6 +172,7 @@ def test_min_p_comes_after_top_p():
     assert got.tolist() == [1, 0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [2, 127, 129, 640, 32_128])
 def test_a_token_of_no_weight_is_never_drawn(width):
     logits = random_logits(256, width, seed=1)
@@ -182,6 +183,7 @@ def test_a_token_of_no_weight_is_never_drawn(width):
         assert (logits[rows, drawn] > CUT).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [257, 4096])
 def test_a_uniform_number_between_two_blocks_draws_a_token_that_has_weight(width):
     # where a block of 128 ends, the rounding of two sums decides on which side of it a number falls
@@ -198,6 +200,7 @@ def test_a_uniform_number_between_two_blocks_draws_a_token_that_has_weight(width
             assert (logits[rows, drawn] > CUT).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uniform", [0.0, 0.25, 0.4999, 0.5, 0.75, 0.999])
 def test_a_uniform_number_falls_on_the_running_sum(uniform):
     # 512 equal tokens: number u draws token floor(512 u)
@@ -205,6 +208,7 @@ def test_a_uniform_number_falls_on_the_running_sum(uniform):
     assert drawn.tolist() == [int(512 * uniform)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [3, 129, 1000])
 def test_tokens_come_as_often_as_their_weights_say(width):
     num_draws = 20_000

@@ -125,6 +125,7 @@ def draw_start(tiny: Tiny, size: int, *, zeros: tuple[int, ...] = ()) -> list[in
     return [highest, *ids]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 7, "context - 2", "context - 1"])
 def test_packed_texts_behind_a_beginning_equal_whole_texts(tiny, size):
     if isinstance(size, str):
@@ -148,6 +149,7 @@ def test_beginnings_of_several_sizes_go_together(tiny):
         np.testing.assert_allclose(embeddings, tiny.whole(start, texts), atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", [(1,), (3, 4), (1, 2, 2, 9)])
 def test_a_beginning_in_pieces_is_the_whole_beginning(tiny, pieces):
     starts = [draw_start(tiny, 11, zeros=(2, 8)), draw_start(tiny, 10), draw_start(tiny, 2)]

@@ -217,6 +217,7 @@ def test_dropout_without_key_or_rate_gives_back_its_input(rate, key):
     assert dropout(x, rate, key) is x
 
 
+@pytest.mark.slow
 def test_dropout_of_attention_takes_key_positions_of_a_head_for_every_query():
     layer = Attention(6, 2, 3, dropout_rate=0.5, dtype=FLOAT32, rngs=nnx.Rngs(0))
     rng = np.random.default_rng(0)

@@ -58,6 +58,7 @@ def test_scores_of_ten_bins_equal_the_golden(musiq, batch, expected):
     np.testing.assert_allclose(musiq.score(**batch), expected["scores"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_single_output_is_the_score(musiq, single, batch, expected):
     head = {name: single[name] for name in ("head/kernel", "head/bias")}
     config = MusiqConfig(width=8, num_layers=3, num_heads=2, mlp_width=12, num_bins=1)
@@ -65,6 +66,7 @@ def test_a_single_output_is_the_score(musiq, single, batch, expected):
     np.testing.assert_allclose(scores, expected["koniq_scores"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_of_one_scale_read_the_picture_alone(musiq, single, expected):
     config = MusiqConfig(width=8, num_layers=3, num_heads=2, mlp_width=12, num_bins=1, num_scales=1)
     alone = MusiqInputConfig(longer_sides_px=())
@@ -86,11 +88,13 @@ def test_what_fills_a_batch_changes_no_score(musiq, batch, expected):
     np.testing.assert_allclose(musiq.score(**dirty), musiq.score(**batch), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_order_of_patches_changes_no_score(musiq, batch, expected):
     turned = {name: values[:, ::-1].copy() for name, values in batch.items()}
     np.testing.assert_allclose(musiq.score(**turned), expected["scores"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_program_is_compiled_once_for_pictures_of_many_sizes(musiq, expected):
     score_patches.clear_cache()
     for number in range(3):
@@ -114,6 +118,7 @@ def test_a_standardised_kernel_has_mean_0_and_deviation_1():
     np.testing.assert_allclose(_standardize(kernel).reshape(-1), unit, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_group_is_normalised_over_places_and_its_two_channels():
     x = jnp.tile(jnp.array([0.01, -0.01, 0.03, 0.01]), 16).reshape(1, 1, 1, 64)
     x = jnp.concatenate([x, -x], axis=2)

@@ -151,6 +151,7 @@ def test_a_forward_pass_counts_every_product_that_jax_traces(variant):
     assert forward_flops(config, **SIZES).total == count_traced(config, "forward")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", list(VARIANTS))
 @pytest.mark.parametrize("trainable", ["full", "inputs"])
 def test_a_step_counts_every_product_that_jax_traces(variant, trainable):

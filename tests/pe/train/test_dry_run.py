@@ -29,6 +29,7 @@ def test_parameters_and_their_bytes_are_counted(size, tiny_config):
     assert size.num_devices == 1
 
 
+@pytest.mark.slow
 def test_parts_shrink_with_the_devices_that_share_them(size, tiny_config):
     mesh = MeshConfig(data=2, fsdp=2, tensor=2)
     data = dataclasses.replace(tiny_config.data, batch_rows=8)
@@ -47,6 +48,7 @@ def test_what_is_computed_again_is_not_kept(size, tiny_config):
     assert again.step_flops > size.step_flops
 
 
+@pytest.mark.slow
 def test_running_means_and_microbatches_are_counted(size, tiny_config):
     config = dataclasses.replace(
         tiny_config,
@@ -65,6 +67,7 @@ def test_flops_are_near_the_rule_of_six_a_parameter_and_token(size, tiny_config)
     assert 1.0 < size.step_flops / (2 * size.num_params * positions) < 20.0
 
 
+@pytest.mark.slow
 def test_the_lines_name_parameters_memory_and_flops(tiny_config):
     lines = describe_run_size(tiny_config).splitlines()
     names = [line[:20].strip() for line in lines]
