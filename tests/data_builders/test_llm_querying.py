@@ -28,6 +28,7 @@ from pe.stages.local_runner import LocalRunner, RunnerConfig
 from pe.stages.stage import Drop
 from tests.pe.engines.stub_server import serve_stub
 
+INJECTIONS = Path(__file__).parent / "injections.jsonl"
 ANIMALS = ("fox", "heron", "whale", "goat", "tiger", "snail", "raven", "otter")
 PLACES = ("garden", "harbor", "tower", "forest", "market", "desert", "chapel", "island")
 
@@ -163,6 +164,29 @@ def test_what_is_made_of_a_refused_query_says_so(tmp_path):
         results = stage(make_tasks([prompt], ("abstract", "short")))
         stage.close()
     assert results == [Drop("no_short"), Drop("unrelated")]
+
+
+def test_a_model_that_obeys_every_injection_gives_none_of_its_answers(tmp_path):
+    rows = [json.loads(line) for line in INJECTIONS.read_text(encoding="utf-8").splitlines()]
+    answers = tmp_path / "answers.json"
+    answers.write_text(json.dumps({row["prompt"]: row["obeyed"] for row in rows}))
+    config = LlmQueryConfig(kinds=("short", "medium", "long", "concrete", "grounded"))
+    prompts = [row["prompt"] for row in rows]
+    images = [Image(uri="u", source="s") for _ in prompts]
+    results = QueryTaskStage(config)(
+        make_table(image=images, inversion=[make_inversion(prompt) for prompt in prompts])
+    )
+    asked = [prompt for prompt, r in zip(prompts, results, strict=True) if not isinstance(r, Drop)]
+    with serve_stub(answers=answers) as server:
+        stage = make_stage(server.url, query=config)
+        stage.open()
+        found = stage(make_tasks(prompts, config.kinds))  # as if none had been found out before
+        stage.close()
+    kept = [result[0].text for result in found if not isinstance(result, Drop)]
+    assert len(asked) <= 3
+    assert len(kept) <= len(found) // 10  # the checks alone stop most of them
+    for prompt in asked:
+        assert not any(text in prompt for text in kept)
 
 
 def test_of_two_equal_queries_of_one_inversion_the_first_is_kept():
