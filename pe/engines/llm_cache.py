@@ -7,6 +7,7 @@ under way. Many threads and processes may use one file.
 import contextlib
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from pe.engines.llm import Completion
@@ -44,7 +45,7 @@ class LlmCache:
         except sqlite3.DatabaseError as error:
             self._file.close()
             if isinstance(error, sqlite3.OperationalError):
-                raise OSError(f"the cache of answers {path} cannot be used: {error}") from error
+                raise self._cannot(error) from error
             raise ValueError(
                 f"{path} is no cache of answers ({error}); move it away and run again"
             ) from error
@@ -59,12 +60,15 @@ class LlmCache:
 
     def get(self, key: bytes) -> Completion | None:
         """Return what is known of a request, or None."""
-        with self._lock:
-            row = self._file.execute(
-                "select text, is_whole, num_prompt_tokens, num_new_tokens from answers"
-                " where key = ?",
-                (key,),
-            ).fetchone()
+        try:
+            with self._lock:
+                row = self._file.execute(
+                    "select text, is_whole, num_prompt_tokens, num_new_tokens from answers"
+                    " where key = ?",
+                    (key,),
+                ).fetchone()
+        except sqlite3.Error as error:
+            raise self._cannot(error) from error
         if row is None:
             return None
         text, is_whole, num_prompt, num_new = row
@@ -86,21 +90,28 @@ class LlmCache:
         self._tokens += num_tokens
 
     def write(self) -> None:
-        """Write what was put and spent, in one transaction."""
+        """Write what was put and spent, in one transaction. Raises OSError, as `get` does."""
         answers, self._answers = self._answers, []
         requests, self._requests = self._requests, 0
         tokens, self._tokens = self._tokens, 0
         if not (answers or requests or tokens):
             return
-        with self._lock, self._transaction():
-            self._file.executemany("insert or ignore into answers values (?, ?, ?, ?, ?)", answers)
-            self._file.execute(
-                "update spent set num_requests = num_requests + ?, num_tokens = num_tokens + ?",
-                (requests, tokens),
-            )
+        try:
+            with self._lock, self._transaction():
+                insert = "insert or ignore into answers values (?, ?, ?, ?, ?)"
+                self._file.executemany(insert, answers)
+                self._file.execute(
+                    "update spent set num_requests = num_requests + ?, num_tokens = num_tokens + ?",
+                    (requests, tokens),
+                )
+        except sqlite3.Error as error:
+            raise self._cannot(error) from error
+
+    def _cannot(self, error: sqlite3.Error) -> OSError:
+        return OSError(f"the cache of answers {self.path} cannot be used: {error}")
 
     @contextlib.contextmanager
-    def _transaction(self):  # noqa: ANN202
+    def _transaction(self) -> Iterator[None]:
         self._file.execute("begin immediate")
         try:
             yield

@@ -55,6 +55,7 @@ class LlmSession:
         self._num_requests, self._num_tokens = self._cache.read_spent()
         self._told = (0, 0)  # of the engine's usage, what the cache was told
         self._reserved_tokens = 0  # of requests under way
+        self._broken: OSError | None = None  # why answers can no longer be kept
         self._under_way: dict[bytes, asyncio.Future[Completion]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llm", daemon=True)
@@ -100,6 +101,8 @@ class LlmSession:
         Raises LlmRequestError for this request ("budget" where it is spent and rows are to be
         dropped), LlmUnavailableError for all of them.
         """
+        if self._broken is not None:
+            raise self._broken
         key = request.key(self.llm.name)
         known = self._under_way.get(key)
         if known is not None:
@@ -154,9 +157,12 @@ class LlmSession:
         )
 
     async def _write_often(self) -> None:
-        while True:
+        while self._broken is None:
             await asyncio.sleep(WRITE_SECS)
-            self._write()
+            try:
+                self._write()
+            except OSError as error:  # a full disk: nothing more is asked that could not be kept
+                self._broken = error
 
     def _write(self) -> None:
         usage = self.llm.usage

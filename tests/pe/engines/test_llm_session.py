@@ -1,6 +1,7 @@
 """An open model: answers once for all that ask the same, keeps them, and stops at its budget."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 
 import pytest
@@ -111,6 +112,20 @@ def test_a_budget_of_tokens_is_not_overrun_by_what_is_under_way():
 def test_a_budget_may_drop_the_rest():
     with LlmSession(Echo(), LlmConfig(budget_requests=2, when_spent="drop")) as session:
         assert sorted(ask(session, ["a", "b", "c"])) == ["A", "B", "budget"]
+
+
+def test_answers_that_cannot_be_kept_end_the_run(tmp_path, monkeypatch):
+    with LlmSession(Echo(), LlmConfig(), cache=tmp_path / "cache.sqlite") as session:
+        assert ask(session, ["a"]) == ["A"]
+        told = "database or disk is full"
+
+        def full(*_: object) -> None:
+            raise sqlite3.OperationalError(told)
+
+        monkeypatch.setattr(session._cache, "_transaction", full)
+        with pytest.raises(OSError, match=told):
+            list(map(lambda number: ask(session, [f"text {number}"]), range(1000)))
+        monkeypatch.undo()
 
 
 def test_an_engine_that_does_not_open_leaves_nothing_behind(tmp_path):
