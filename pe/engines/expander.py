@@ -89,11 +89,7 @@ class T5Expander:
         Raises ValueError for n < 1, candidates < n, an unknown prefix, an empty query, or one that
         is longer than what the model was trained to read.
         """
-        wanted = n if candidates is None else candidates
-        if n < 1:
-            raise ValueError(f"n: got {n}, expected 1 or more expansions a query")
-        if wanted < n:
-            raise ValueError(f"candidates: got {wanted}, expected {n} (n) or more")
+        wanted = count_wanted(n, candidates)
         queries = [" ".join(query.split()) for query in queries]
         rows = [self.model.encode(query, prefix) for query in queries]
         results: list[list[Expansion]] = []
@@ -267,6 +263,16 @@ def _mark_last(chunks: Iterator[list[Drawn]]) -> Iterator[tuple[bool, list[Drawn
         before = chunk
     if before is not None:
         yield True, before
+
+
+def count_wanted(n: int, candidates: int | None) -> int:
+    """Return how many texts are drawn for n of them. Raises ValueError for what makes no sense."""
+    wanted = n if candidates is None else candidates
+    if n < 1:
+        raise ValueError(f"n: got {n}, expected 1 or more expansions a query")
+    if wanted < n:
+        raise ValueError(f"candidates: got {wanted}, expected {n} (n) or more")
+    return wanted
 
 
 def choose_expansions(

@@ -14,7 +14,13 @@ from collections.abc import Sequence
 from pe.decode.budget import fit_to_budget
 from pe.decode.sampling import SamplingConfig
 from pe.decode.target_tokenizer import Target
-from pe.engines.expander import DRAWS_PER_TEXT, Embed, choose_expansions, request_seed
+from pe.engines.expander import (
+    DRAWS_PER_TEXT,
+    Embed,
+    choose_expansions,
+    count_wanted,
+    request_seed,
+)
 from pe.engines.llm import Completion, Conversation, LlmRequest, LlmRequestError
 from pe.engines.llm_session import LlmSession
 from pe.records import KINDS, Expansion
@@ -128,11 +134,7 @@ class LlmExpander:
         Raises ValueError for n < 1, candidates < n, a prefix, sampling settings that it does not
         know, an empty query, and a query that the model gives no usable text for.
         """
-        wanted = n if candidates is None else candidates
-        if n < 1:
-            raise ValueError(f"n: got {n}, expected 1 or more expansions a query")
-        if wanted < n:
-            raise ValueError(f"candidates: got {wanted}, expected {n} (n) or more")
+        wanted = count_wanted(n, candidates)
         check_settings(prefix, sampling)
         queries = [" ".join(query.split()) for query in queries]
         if "" in queries:

@@ -124,7 +124,7 @@ def test_answers_that_cannot_be_kept_end_the_run(tmp_path, monkeypatch):
 
         monkeypatch.setattr(session._cache, "_transaction", full)
         with pytest.raises(OSError, match=told):
-            list(map(lambda number: ask(session, [f"text {number}"]), range(1000)))
+            _ = [ask(session, [f"text {number}"]) for number in range(1000)]
         monkeypatch.undo()
 
 
