@@ -16,6 +16,7 @@ from pe.commands.expand import add_expand
 from pe.commands.flavors import add_flavors
 from pe.commands.invert import add_invert
 from pe.commands.score import add_score
+from pe.commands.studio import add_gallery, add_render
 from pe.commands.train import add_train
 from pe.device_error import explain_device_error, is_device_error
 
@@ -29,6 +30,8 @@ ADDERS = {
     "convert": add_convert,
     "flavors": add_flavors,
     "invert": add_invert,
+    "render": add_render,
+    "gallery": add_gallery,
 }
 
 

@@ -1,0 +1,1 @@
+"""Everything that changes how a picture looks, a module a family."""

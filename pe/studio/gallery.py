@@ -1,0 +1,127 @@
+"""The crowd's gallery: sampled prompts, their pictures and votes, for `pe build` to read.
+
+OUT/images/00/000000.png  ...   the pictures
+OUT/images/00/000000.json ...   {"prompt": what it was drawn from, "votes": [...], "seed": ...}
+
+A prompt may name flavors that Studio does not know ("trending on artstation") and some that it
+draws badly; people type both. A gallery that was killed goes on where it was.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pe import shards
+from pe.studio.render import draw_scene
+from pe.studio.scene import PLACES, TIMES, WEATHERS, fill_scene, read_prompt
+from pe.studio.taste import cast_votes, score_picture
+from pe.studio.world import FLAVORS, SUBJECTS
+
+# What people type and Studio does not know: it changes no picture.
+UNKNOWN_FLAVORS = (
+    "trending on artstation", "8k", "4k", "award winning", "masterpiece", "highly detailed",
+    "best quality", "intricate", "sharp details", "ultra realistic", "cinematic", "stunning",
+)  # fmt: skip
+COLORS = ("red", "blue", "green", "yellow", "purple", "pink", "white", "black", "orange", "golden")
+COUNTS = ("two", "three", "four", "five")
+RELATIONS = ("on", "under", "beside", "in front of", "behind", "above")
+CAMERA_PHRASES = ("close-up", "wide shot", "aerial view", "silhouette", "low angle")
+FOLDER_SIZE = 1000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GalleryConfig:
+    """How many pictures, by which seed, and how many vote on each."""
+
+    num_images: int = 2000
+    seed: int = 0
+    num_voters: int = 7
+    size: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("num_images", "num_voters"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"GalleryConfig.{name}: got {getattr(self, name)}, expected 1 or more"
+                )
+        if not 64 <= self.size <= 1024:
+            raise ValueError(f"GalleryConfig.size: got {self.size}, expected 64 to 1024 pixels")
+
+
+def sample_prompt(rng: np.random.Generator) -> str:
+    """Make up a prompt as a person might type it: thing, place, time, camera, flavors."""
+
+    def some(options: tuple[str, ...] | list[str]) -> str:
+        return str(options[int(rng.integers(len(options)))])
+
+    def thing(*, may_be_many: bool) -> str:
+        found = SUBJECTS[some(list(SUBJECTS))]
+        color = f"{some(COLORS)} " if rng.random() < 0.4 else ""
+        size = f"{some(('tiny', 'small', 'big', 'giant'))} " if rng.random() < 0.15 else ""
+        if may_be_many and rng.random() < 0.25:
+            return f"{some(COUNTS)} {size}{color}{found.plural}"
+        words = f"{size}{color}{found.name}"
+        return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+    text = thing(may_be_many=True)
+    if rng.random() < 0.3:
+        text += f" {some(RELATIONS)} {thing(may_be_many=False)}"
+    if rng.random() < 0.5:
+        place = some(list(PLACES))
+        text += f" in {place}" if place in ("space", "snow") else f" in the {place}"
+    if rng.random() < 0.35:
+        text += f" at {some(list(TIMES))}"
+    parts = [text]
+    if rng.random() < 0.15:
+        parts.append(WEATHERS[some(list(WEATHERS))][0])
+    if rng.random() < 0.2:
+        parts.append(some(CAMERA_PHRASES))
+    parts += [some(list(FLAVORS)) for _ in range(int(rng.integers(0, 3)))]
+    parts += [some(UNKNOWN_FLAVORS) for _ in range(int(rng.integers(0, 3)))]
+    tail = parts[1:]
+    rng.shuffle(tail)
+    return ", ".join(dict.fromkeys([text, *tail]))
+
+
+def write_gallery(
+    out: Path, config: GalleryConfig, *, progress: Callable[[int, int], None] = lambda *_: None
+) -> None:
+    """Write the pictures that are not there yet; `progress` is told (done, of how many).
+
+    Raises ValueError when `out` holds a gallery of another config.
+    """
+    settings = out / "gallery.json"
+    wanted = dataclasses.asdict(config)
+    if settings.is_file():
+        if json.loads(settings.read_text()) != wanted:
+            raise ValueError(f"{out} holds a gallery of other settings; choose another --out")
+    elif out.exists() and any(out.iterdir()):
+        raise ValueError(f"{out} is not empty and holds no gallery; choose a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    shards.write_json(settings, wanted)
+    for number in range(config.num_images):
+        folder = out / "images" / f"{number // FOLDER_SIZE:02d}"
+        label = folder / f"{number:06d}.json"
+        if not label.is_file():  # it comes last
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_picture(label, number, config)
+        progress(number + 1, config.num_images)
+
+
+def _write_picture(label: Path, number: int, config: GalleryConfig) -> None:
+    rng = np.random.default_rng((config.seed, number))
+    prompt, seed = sample_prompt(rng), int(rng.integers(2**31))
+    scene = fill_scene(read_prompt(prompt), seed)
+    picture = draw_scene(scene, size=config.size)
+    votes = cast_votes(
+        score_picture(scene, picture), config.num_voters, str(config.seed), str(number)
+    )
+    path = label.with_suffix(".png")
+    part = path.with_name(f"{shards.TEMPORARY}{path.name}")
+    Image.fromarray(picture).save(part, format="PNG", compress_level=4)
+    part.replace(path)
+    shards.write_json(label, {"prompt": prompt, "votes": votes, "seed": seed})

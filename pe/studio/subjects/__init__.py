@@ -1,0 +1,1 @@
+"""Everything that can be drawn, a module a family."""
