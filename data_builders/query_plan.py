@@ -7,7 +7,7 @@ from data_builders.llm_querying import DistinctQueryStage, LlmQueryStage, QueryT
 from data_builders.query_extraction import RuleQueryConfig
 from data_builders.query_request import LlmQueryConfig
 from data_builders.querying import RuleQueryStage
-from pe.engines.llm import LlmConfig
+from pe.engines.llm import LlmConfig, identify_model
 from pe.engines.llm_session import LlmSession, make_llm
 from pe.stages.stage import Stage
 
@@ -36,7 +36,7 @@ def make_query_stages(
 
     asking = LlmQueryStage(
         query,
-        model=llm.model,
+        model=identify_model(llm),
         temperature=llm.temperature,
         max_tokens=llm.max_tokens,
         make_session=make_session,

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 STRUCTURES = ("auto", "schema", "none")
@@ -201,6 +202,22 @@ class LlmUsage:
         if self.num_cached:
             parts.append(f"{self.num_cached:,} from the cache")
         return ", ".join(parts)
+
+
+def identify_model(config: LlmConfig) -> str:
+    """Return what answers are kept by: the model's name and, of a folder, which files it holds.
+
+    A folder whose files were replaced is another model: by their names, sizes and times.
+    """
+    folder = Path(config.model)
+    if config.url or not folder.is_dir():
+        return config.model
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        stat = path.stat()
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+    return f"{folder.name}@{digest.hexdigest()}"
 
 
 @runtime_checkable

@@ -20,6 +20,7 @@ from pe.engines.llm import (
     LlmRequestError,
     LlmUnavailableError,
     LlmUsage,
+    identify_model,
 )
 from pe.engines.model import ExpanderModel, load_model
 
@@ -39,6 +40,7 @@ class T5Llm:
     def __init__(self, config: LlmConfig):
         self.config = config
         self.usage = LlmUsage()
+        self._name = identify_model(config)
         self._model: ExpanderModel | None = None
         self._generator: Generator | None = None
         self._waiting: list[_Waiting] = []
@@ -47,7 +49,7 @@ class T5Llm:
 
     @property
     def name(self) -> str:
-        return self.config.model
+        return self._name
 
     async def open(self) -> None:
         """Load the model. Raises ValueError when it is not to be had."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pe.engines.llm import Conversation, LlmConfig, LlmRequest, LlmUsage, read_usage
+from pe.engines.llm import Conversation, LlmConfig, LlmRequest, LlmUsage, identify_model, read_usage
 
 
 def make_request(text: str = "a red fox", **changes: object) -> LlmRequest:
@@ -69,6 +69,18 @@ def test_the_key_is_that_of_all_an_answer_depends_on():
 def test_settings_out_of_range_are_refused(settings: dict, told: str):
     with pytest.raises(ValueError, match=rf"LlmConfig\.{told}"):
         LlmConfig(**settings)
+
+
+def test_a_folder_whose_files_were_replaced_is_another_model(tmp_path):
+    config = LlmConfig(model=str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    first = identify_model(config)
+    assert first == identify_model(config)
+    assert first.startswith(f"{tmp_path.name}@")
+    (tmp_path / "config.json").write_text("{ }")
+    assert identify_model(config) != first
+    assert identify_model(LlmConfig(model="org/flan-t5")) == "org/flan-t5"
+    assert identify_model(LlmConfig(model="m", url="http://h")) == "m"
 
 
 def test_usage_is_read_where_a_server_gives_it():
