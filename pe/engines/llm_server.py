@@ -210,6 +210,8 @@ class ServerLlm:
             choice = answer["choices"][0]
             message = choice["message"]
             text = message.get("content") or message.get("refusal") or ""
+            if isinstance(text, list):  # in parts
+                text = "".join(part["text"] for part in text if part.get("type") == "text")
             if not isinstance(text, str):
                 raise TypeError(type(text))
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:

@@ -108,6 +108,13 @@ def test_a_request_has_the_schema_the_seed_and_the_messages():
     assert body == {"model": "m", "stream": False, "seed": 0, "temperature": 0.0, "max_tokens": 16}
 
 
+def test_a_text_in_parts_is_joined():
+    parts = [{"type": "text", "text": "red "}, {"type": "x"}, {"type": "text", "text": "fox"}]
+    answer = {"choices": [{"message": {"content": parts}, "finish_reason": "length"}]}
+    (found,), _, _ = ask(lambda body, number: (200, answer))
+    assert (found.text, found.is_whole, found.num_tokens) == ("red fox", False, 0)
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
