@@ -223,6 +223,7 @@ def test_no_space_left_is_said_plainly(
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_a_build_killed_in_three_stages_ends_as_if_it_had_not_been(tmp_path: Path):
     prompts = str(ROOT / "data_builders" / "demo_prompts.txt")
     command = [
@@ -237,6 +238,7 @@ def test_a_build_killed_in_three_stages_ends_as_if_it_had_not_been(tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_training_killed_twice_ends_bit_for_bit_as_if_it_had_not_been(folder: Path, tmp_path: Path):
     gin_file = str(ROOT / "gin" / "runs" / "demo.gin")
     flags = [

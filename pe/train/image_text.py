@@ -1,0 +1,105 @@
+"""The loss of a CLIP or a CoCa over pictures and texts: contrast, and captions where it writes.
+
+Each picture is to be nearest to its own text among the batch's, and each text to its picture
+(arXiv:2103.00020 sec. 2.3); a CoCa also says each caption's next token (arXiv:2205.01917 eq. 4).
+The loop and the step know only the function this makes.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pe.axes import Array, Float, Int, Key
+from pe.models.clip import PAD_ID, Clip, normalize
+from pe.models.coca import Coca
+from pe.train.loss import token_xent
+from pe.train.step import LossOutput
+
+MAX_LOG_SCALE = 4.6052  # log 100, where CLIP's temperature is held
+METRIC_NAMES = ("contrast", "recall", "caption_nll")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageTextLossConfig:
+    """How much a caption's tokens weigh beside the contrast (CoCa: 2 beside 1), and the pixels.
+
+    Pixels of 0 to 255 become (pixel / 255 - pixel_mean) / pixel_std.
+    """
+
+    caption_weight: float = 2.0
+    pixel_mean: float = 0.5
+    pixel_std: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.caption_weight < 0:
+            raise ValueError(
+                f"ImageTextLossConfig.caption_weight: got {self.caption_weight}, expected 0 or more"
+            )
+        if self.pixel_std <= 0:
+            raise ValueError(
+                f"ImageTextLossConfig.pixel_std: got {self.pixel_std}, expected above 0"
+            )
+
+
+def contrast(
+    images: Float[Array, "B E"], texts: Float[Array, "B E"], scale: Float[Array, ""]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Sum the cross entropy (nats) of both directions, halved, and the pictures found by text.
+
+    Rows have length 1; row i of both belong together.
+
+    Example (E = 2, scale = 0): images [[1, 0], [0, 1]], texts [[1, 0], [0, 1]]
+      returns  (2 * log 2, 2)
+    """
+    logits = scale * images @ texts.T
+    own = jnp.arange(logits.shape[0])
+    by_image = -jax.nn.log_softmax(logits, axis=1)[own, own]
+    by_text = -jax.nn.log_softmax(logits, axis=0)[own, own]
+    found = jnp.argmax(images @ texts.T, axis=0) == own
+    return jnp.sum(by_image + by_text) / 2, jnp.sum(found, dtype=jnp.float32)
+
+
+def caption_xent(
+    logits: Float[Array, "B L V"], tokens: Int[Array, "B L"]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Sum the cross entropy (nats) of each next token of captions, and count them.
+
+    `logits` at a position are of the token behind it; padding is not said.
+    """
+    targets = tokens[:, 1:]
+    nll, _, count = token_xent(logits[:, :-1], targets, targets != PAD_ID)
+    return nll, count
+
+
+def make_image_text_loss(
+    bind: Callable[[Any], Clip], config: ImageTextLossConfig
+) -> Callable[[Any, dict[str, Any], Int[Array, ""], Key[Array, ""]], LossOutput]:
+    """Make the training loss: (params, batch, step, key) -> sums over the batch's pictures.
+
+    A batch has `pixels` [B Y X 3] of 0 to 255, `texts` [B L] and, for a CoCa, `captions` [B L]: ids
+    with start and end, padded with 0. What is contrasted is one microbatch.
+    """
+
+    def loss_fn(params: Any, batch: dict[str, Any], step: Array, key: Array) -> LossOutput:
+        del step, key
+        model = bind(params)
+        pixels = batch["pixels"].astype(jnp.float32) / 255
+        images, tokens = model.visual.encode((pixels - config.pixel_mean) / config.pixel_std)
+        scale = jnp.exp(jnp.minimum(model.logit_scale[...], MAX_LOG_SCALE))
+        texts = normalize(model.text(batch["texts"]))
+        count = jnp.float32(images.shape[0])
+        total, found = contrast(normalize(images), texts, scale)
+        metrics = {"contrast": (total, count), "recall": (found, count)}
+        if isinstance(model, Coca):
+            captions = batch["captions"]
+            nll, said = caption_xent(model.caption_logits(tokens, captions), captions)
+            metrics["caption_nll"] = (nll, said)
+            total += config.caption_weight * count * nll / jnp.maximum(said, 1.0)
+        else:
+            metrics["caption_nll"] = (jnp.float32(0), jnp.float32(0))
+        return LossOutput(loss_sum=total, count=count, metrics=metrics)
+
+    return loss_fn

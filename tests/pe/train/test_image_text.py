@@ -1,0 +1,113 @@
+"""The loss over pictures and texts: by hand, against numpy, with padding, and its gradient."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from pe.models.clip import Clip
+from pe.models.clip_config import ClipConfig, DecoderConfig, TextConfig, VisionConfig
+from pe.models.coca import Coca
+from pe.train.image_text import (
+    METRIC_NAMES,
+    ImageTextLossConfig,
+    caption_xent,
+    contrast,
+    make_image_text_loss,
+)
+
+START, END = 10, 11
+
+
+def config_of(*, is_coca: bool) -> ClipConfig:
+    return ClipConfig(
+        embed_dim=8,
+        dtype="float32",
+        vision=VisionConfig(
+            image_px=16, patch_px=8, width=16, num_layers=1, num_heads=2, mlp_width=32,
+            num_pool_queries=3 if is_coca else 0, num_pool_heads=2,
+        ),
+        text=TextConfig(
+            context_tokens=8, vocab_size=12, width=8, num_layers=1, num_heads=2, mlp_width=16,
+            has_class_token=is_coca,
+        ),
+        decoder=DecoderConfig(
+            context_tokens=8, width=8, num_layers=1, num_heads=2, mlp_width=16
+        ) if is_coca else None,
+    )  # fmt: skip
+
+
+def make_batch(num: int = 4) -> dict[str, jax.Array]:
+    rng = np.random.default_rng(0)
+    texts = np.zeros((num, 8), np.int32)
+    texts[:, 0], texts[:, 1:3], texts[:, 3] = START, rng.integers(1, 10, (num, 2)), END
+    pixels = rng.integers(0, 256, (num, 16, 16, 3), dtype=np.uint8)
+    return {name: jnp.asarray(value) for name, value in
+            {"pixels": pixels, "texts": texts, "captions": texts}.items()}  # fmt: skip
+
+
+def test_contrast_gives_the_row_of_its_docstring():
+    eye = jnp.eye(2)
+    total, found = contrast(eye, eye, jnp.float32(0))
+    assert float(total) == pytest.approx(2 * np.log(2))
+    assert float(found) == 2
+
+
+def test_contrast_is_that_of_numpy():
+    rng = np.random.default_rng(1)
+    images, texts = rng.normal(size=(2, 5, 4)).astype(np.float32)
+    total, found = contrast(jnp.asarray(images), jnp.asarray(texts), jnp.float32(1.7))
+    logits = 1.7 * images.astype(np.float64) @ texts.T
+    want = 0.0
+    for i in range(5):
+        want -= 0.5 * (logits[i, i] - np.log(np.exp(logits[i]).sum()))
+        want -= 0.5 * (logits[i, i] - np.log(np.exp(logits[:, i]).sum()))
+    assert float(total) == pytest.approx(want, rel=1e-5)
+    assert float(found) == sum(np.argmax(logits[:, i]) == i for i in range(5))
+
+
+def test_padding_of_captions_is_not_said():
+    logits = jnp.zeros((2, 5, 12))
+    tokens = jnp.asarray([[START, 3, 4, END, 0], [START, END, 0, 0, 0]])
+    nll, count = caption_xent(logits, tokens)
+    assert float(count) == 4
+    assert float(nll) == pytest.approx(4 * np.log(12), rel=1e-6)
+    changed = logits.at[1, 1:].set(7.0 * jnp.arange(12))
+    assert float(caption_xent(changed, tokens)[0]) == pytest.approx(float(nll), rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_coca", [False, True])
+def test_the_gradient_is_finite_and_reaches_every_parameter(is_coca: bool):
+    kind = Coca if is_coca else Clip
+    graph, params = nnx.split(kind(config_of(is_coca=is_coca), rngs=nnx.Rngs(0)))
+    loss = make_image_text_loss(
+        lambda params: nnx.merge(graph, params), ImageTextLossConfig(caption_weight=2.0)
+    )
+    batch, key = make_batch(), jax.random.key(0)
+
+    def mean(params):
+        found = loss(params, batch, jnp.int32(0), key)
+        return found.loss_sum / found.count, found
+
+    (value, found), gradient = jax.jit(jax.value_and_grad(mean, has_aux=True))(params)
+    assert set(found.metrics) == set(METRIC_NAMES)
+    contrast_mean = float(found.metrics["contrast"][0] / found.metrics["contrast"][1])
+    nll, said = (float(v) for v in found.metrics["caption_nll"])
+    want = contrast_mean + (2.0 * nll / said if is_coca else 0.0)
+    assert float(value) == pytest.approx(want, rel=1e-5)
+    norms = {
+        "/".join(map(str, path)): float(jnp.linalg.norm(leaf[...]))
+        for path, leaf in nnx.to_flat_state(gradient)
+    }
+    assert all(np.isfinite(norm) for norm in norms.values())
+    still = [name for name, norm in norms.items() if norm == 0]
+    assert not [name for name in still if "bias" not in name], still
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match=r"caption_weight: got -1\.0"):
+        ImageTextLossConfig(caption_weight=-1.0)
+    with pytest.raises(ValueError, match="pixel_std: got 0"):
+        ImageTextLossConfig(pixel_std=0.0)
