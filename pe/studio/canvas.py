@@ -136,6 +136,12 @@ class Pen:
         self.ellipse(x + glint, y + glint, glint, glint, (250, 250, 250))
 
 
+def circle(x: Number, y: Number, radius: Number) -> list[Point]:
+    """Return the points around a circle, the last one the first."""
+    turns = [2 * math.pi * k / 32 for k in range(33)]
+    return [(x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
+
+
 def smooth(points: Sequence[Point], *, closed: bool, steps: int = 8) -> list[Point]:
     """Return points on the Catmull-Rom curve through the given ones."""
     count = len(points)

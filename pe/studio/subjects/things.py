@@ -3,7 +3,7 @@
 import itertools
 import math
 
-from pe.studio.canvas import Number, Pen, Point
+from pe.studio.canvas import Number, Pen, Point, circle
 from pe.studio.color import NAMED, Color, darken, lighten
 from pe.studio.subject import subject
 
@@ -16,12 +16,6 @@ GLOW: Color = (255, 226, 132)
 def _mirror(right: list[Point]) -> list[Point]:
     """Return a closed outline from its right half, given from top to foot."""
     return right + [(-x, y) for x, y in reversed(right) if x]
-
-
-def _circle(x: Number, y: Number, radius: Number) -> list[Point]:
-    """Return the points around a circle, the last one the first."""
-    turns = [2 * math.pi * k / 32 for k in range(33)]
-    return [(x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
 
 
 @subject("umbrella", words=("parasol", "brolly"), colors=("red", "blue", "yellow", "purple"),
@@ -258,8 +252,8 @@ def draw_key(pen: Pen) -> None:
     pen.rect(-0.1, -1, 0.1, 0.2, tones.main)
     pen.rect(0.03, -1, 0.1, 0.2, tones.dark)
     for x, y in ((-0.28, 0.36), (0.28, 0.36), (0, 0.72)):
-        pen.line(_circle(x, y, 0.21), 0.14, tones.main)
-        pen.line(_circle(x, y, 0.21), 0.03, tones.light)
+        pen.line(circle(x, y, 0.21), 0.14, tones.main)
+        pen.line(circle(x, y, 0.21), 0.03, tones.light)
     pen.ellipse(0, 0.42, 0.12, 0.12, tones.dark)
     for y in (0.18, 0.02):
         pen.line([(-0.15, y), (0.15, y)], 0.08, tones.dark)
@@ -274,7 +268,7 @@ def draw_candle(pen: Pen) -> None:
     pen.blob(_mirror(flame), NAMED["orange"])
     pen.blob([(x * 0.55, 0.4 + (y - 0.4) * 0.6) for x, y in _mirror(flame)], GLOW)
     pen.line([(0, 0.56), (0, 0.34)], 0.04, tones.ink)
-    pen.line(_circle(0.6, -0.66, 0.17), 0.09, darken(tones.accent))
+    pen.line(circle(0.6, -0.66, 0.17), 0.09, darken(tones.accent))
     pen.rect(-0.24, -0.8, 0.24, 0.32, tones.main)
     pen.rect(0.08, -0.8, 0.24, 0.3, tones.dark)
     pen.ellipse(0, 0.32, 0.24, 0.07, tones.light)

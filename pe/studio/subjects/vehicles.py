@@ -2,7 +2,7 @@
 
 import math
 
-from pe.studio.canvas import Number, Pen, Point
+from pe.studio.canvas import Number, Pen, Point, circle
 from pe.studio.color import NAMED, Color, darken, lighten
 from pe.studio.subject import subject
 
@@ -10,12 +10,6 @@ GLASS: Color = (186, 222, 238)
 LAMP: Color = (252, 222, 128)
 TIRE: Color = (48, 46, 54)
 SMOKE: Color = (236, 234, 230)
-
-
-def _circle(x: Number, y: Number, radius: Number) -> list[Point]:
-    """Return the points around a circle, the last one the first."""
-    turns = [2 * math.pi * k / 32 for k in range(33)]
-    return [(x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
 
 
 def _wheel(pen: Pen, x: Number, radius: Number, hub: Color, *, foot: Number = -1.0) -> None:
@@ -197,7 +191,7 @@ def draw_bicycle(pen: Pen) -> None:
         for turn in range(0, 180, 45):
             dx, dy = 0.4 * math.cos(math.radians(turn)), 0.4 * math.sin(math.radians(turn))
             pen.line([(x - dx, y - dy), (x + dx, y + dy)], 0.016, NAMED["silver"])
-        pen.line(_circle(x, y, 0.38), 0.085, TIRE)
+        pen.line(circle(x, y, 0.38), 0.085, TIRE)
     pen.rect(0.44, 0.2, 0.86, 0.44, tones.accent)
     for y in (0.28, 0.36):
         pen.line([(0.46, y), (0.84, y)], 0.025, darken(tones.accent, 0.4))
