@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -77,10 +77,13 @@ class StageProgress:
 
 
 class TrainProgress:
-    """Steps, loss, tokens per second and time left of a training run."""
+    """Steps, what `describe` says of the metrics, and time left of a training run."""
 
-    def __init__(self, num_steps: int):
+    def __init__(
+        self, num_steps: int, describe: Callable[[Mapping[str, float]], str] | None = None
+    ):
         self.num_steps = num_steps
+        self._describe = describe or describe_step
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -104,7 +107,7 @@ class TrainProgress:
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
         now = time.monotonic()
-        if "nll" not in metrics:
+        if "learning_rate" not in metrics:  # of an evaluation
             totals = {k: v for k, v in metrics.items() if k.count("/") == 1}  # not by prefix
             say(f"step {step:,}: " + ", ".join(f"{k} {v:.3f}" for k, v in totals.items()))
             return
@@ -114,7 +117,7 @@ class TrainProgress:
         if step > first_step:
             secs = (now - begin) / (step - first_step) * (self.num_steps - step)
             left = f"{format_secs(secs)} left"
-        shown = describe_step(metrics)
+        shown = self._describe(metrics)
         self._bars.update(self._task, completed=step, metrics=shown, left=left)
         is_due = now - self._spoken > LINE_SECS or step == self.num_steps
         if not STDERR.is_terminal and is_due:
@@ -135,6 +138,21 @@ def describe_step(metrics: Mapping[str, float]) -> str:
     if "flops_utilisation" in metrics:
         parts.append(f"utilisation {metrics['flops_utilisation']:.0%}")
     return "  ".join(parts)
+
+
+def describe_encoder_step(metrics: Mapping[str, float]) -> str:
+    """Return what a line of an encoder's training says, without what is not learned.
+
+    Example:
+      contrast 1.5, recall 0.6, caption_nll 0.71, vote_error 0.9, tokens_per_sec 102
+      returns  contrast 1.500  found 60%  captions 0.710  votes 0.90  102 pictures/s
+    """
+    parts = [f"contrast {metrics['contrast']:.3f}", f"found {metrics['recall']:.0%}"]
+    if "caption_nll" in metrics:
+        parts.append(f"captions {metrics['caption_nll']:.3f}")
+    if "vote_error" in metrics:
+        parts.append(f"votes {metrics['vote_error']:.2f}")
+    return "  ".join([*parts, f"{metrics['tokens_per_sec']:,.0f} pictures/s"])
 
 
 def format_secs(secs: float) -> str:

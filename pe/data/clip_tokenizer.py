@@ -28,13 +28,13 @@ CLIP_REPO = "openai/clip-vit-large-patch14"
 MERGE_FILE = "bpe_simple_vocab_16e6.txt.gz"
 START, END = "<|startoftext|>", "<|endoftext|>"  # in vocabulary files
 _SHOWN_START, _SHOWN_END = "<start_of_text>", "<end_of_text>"  # in texts, to open_clip
-_WORD_END = "</w>"
+WORD_END = "</w>"
 _NUM_MERGES = 49_152 - 256 - 2  # CLIP takes these of the 262,144 that its file holds
 # a word is a special token, the end of a contraction, letters, one digit, or anything else
 _OTHER_WORDS = r"'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 CLIP_WORD = r"<\|startoftext\|>|<\|endoftext\|>|'s|" + _OTHER_WORDS
 # open_clip ignores the case, and a long s is an s then
-_OPEN_CLIP_WORD = r"<[sſ]tart_of_text>|<end_of_text>|'[sſ]|" + _OTHER_WORDS
+OPEN_CLIP_WORD = r"<[sſ]tart_of_text>|<end_of_text>|'[sſ]|" + _OTHER_WORDS
 
 
 def _list_letters() -> dict[str, int]:
@@ -49,8 +49,8 @@ def _list_letters() -> dict[str, int]:
     }
 
 
-_LETTERS = _list_letters()
-_TO_LATIN_1 = {ord(letter): chr(byte) for letter, byte in _LETTERS.items()}
+LETTERS = _list_letters()
+_TO_LATIN_1 = {ord(letter): chr(byte) for letter, byte in LETTERS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,19 +72,23 @@ class ClipVocabulary:
             model = models.BPE(
                 vocab=self.ids,
                 merges=self.merges,
-                end_of_word_suffix=_WORD_END,
+                end_of_word_suffix=WORD_END,
                 unk_token=END,
             )
         except Exception as error:  # the library has no class of its own
             raise ValueError(f"{self.path} does not fit the vocabulary: {error}") from error
         tokenizer = Tokenizer(model)
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Split(Regex(words), behavior="removed", invert=True),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=split_words),
-            ]
-        )
+        tokenizer.pre_tokenizer = make_word_splitter(words, split_words=split_words)
         return tokenizer
+
+
+def make_word_splitter(words: str, *, split_words: bool = False) -> pre_tokenizers.PreTokenizer:
+    """Return what takes a text apart by a pattern of words, into letters that stand for bytes."""
+    parts = [
+        pre_tokenizers.Split(Regex(words), behavior="removed", invert=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=split_words),
+    ]
+    return pre_tokenizers.Sequence(parts)  # pyright: ignore[reportReturnType]
 
 
 def clean_text(text: str) -> str:
@@ -117,8 +121,8 @@ class ClipTokenizer:
         self.digest = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
         self.start_id, self.end_id = (vocabulary.ids[token] for token in (START, END))
         self.vocab_size = len(vocabulary.ids)
-        lacking = {*_LETTERS, *(letter + _WORD_END for letter in _LETTERS)} - vocabulary.ids.keys()
-        foreign = [token for token in vocabulary.ids if not _LETTERS.keys() >= set(token)]
+        lacking = {*LETTERS, *(letter + WORD_END for letter in LETTERS)} - vocabulary.ids.keys()
+        foreign = [token for token in vocabulary.ids if not LETTERS.keys() >= set(token)]
         if foreign:
             raise ValueError(
                 f"the vocabulary of {vocabulary.path} is no CLIP's: got the token {foreign[0]!a}, "
@@ -131,7 +135,7 @@ class ClipTokenizer:
                 f"{self.vocab_size} tokens, expected all letters and ids without a gap; download "
                 "it again"
             )
-        self._tokenizer = vocabulary.make_tokenizer(_OPEN_CLIP_WORD)
+        self._tokenizer = vocabulary.make_tokenizer(OPEN_CLIP_WORD)
         self._special = {_SHOWN_START: self.start_id, _SHOWN_END: self.end_id}
         self._pieces = [b""] * self.vocab_size
         for token, token_id in vocabulary.ids.items():
@@ -199,7 +203,7 @@ class ClipTokenizer:
         if bad := [token_id for token_id in ids if not 0 <= token_id < self.vocab_size]:
             raise ValueError(f"got the id {bad[0]}, expected 0 to {self.vocab_size - 1}")
         text = b"".join(self._pieces[token_id] for token_id in ids)
-        return text.decode("utf-8", errors="replace").replace(_WORD_END, " ")
+        return text.decode("utf-8", errors="replace").replace(WORD_END, " ")
 
     def _encode_clean(self, text: str) -> list[int]:
         if "_of_text>" not in text:
@@ -334,17 +338,17 @@ def _read_merge_file(path: Path) -> ClipVocabulary:
             "or more; download it again"
         )
     merged = ["".join(line.split()) for line in lines[1:]]
-    tokens = [*_LETTERS, *(letter + _WORD_END for letter in _LETTERS), *merged, START, END]
+    tokens = [*LETTERS, *(letter + WORD_END for letter in LETTERS), *merged, START, END]
     return _make_vocabulary({token: i for i, token in enumerate(tokens)}, lines, path)
 
 
 def _check_ids(vocab: object, path: Path) -> dict[str, int]:
     if not isinstance(vocab, dict) or not all(type(i) is int and i >= 0 for i in vocab.values()):
         raise ValueError(f"{path} is no vocabulary; expected tokens with their ids")
-    if not {START, END, f"a{_WORD_END}"} <= vocab.keys():
+    if not {START, END, f"a{WORD_END}"} <= vocab.keys():
         raise ValueError(
             f"{path} is another vocabulary than CLIP's: it lacks {START}, {END} or the "
-            f"word ends {_WORD_END}; for other tokenizers give their tokenizer.json"
+            f"word ends {WORD_END}; for other tokenizers give their tokenizer.json"
         )
     return vocab
 

@@ -1,12 +1,13 @@
-"""The loss of a CLIP or a CoCa over pictures and texts: contrast, and captions where it writes.
+"""The loss of a CLIP or a CoCa over pictures and texts: contrast, captions and votes.
 
 Each picture is to be nearest to its own text among the batch's, and each text to its picture
-(arXiv:2103.00020 sec. 2.3); a CoCa also says each caption's next token (arXiv:2205.01917 eq. 4).
-The loop and the step know only the function this makes.
+(arXiv:2103.00020 sec. 2.3); a CoCa also says each caption's next token (arXiv:2205.01917 eq. 4);
+an aesthetic head learns people's votes from the embedding, which learns to show them. The loop and
+the step know only the function this makes.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,30 +15,39 @@ import jax.numpy as jnp
 
 from pe.axes import Array, Float, Int, Key
 from pe.models.clip import PAD_ID, Clip, normalize
+from pe.models.clip_layers import NEGATIVE
 from pe.models.coca import Coca
 from pe.train.loss import token_xent
 from pe.train.step import LossOutput
 
 MAX_LOG_SCALE = 4.6052  # log 100, where CLIP's temperature is held
-METRIC_NAMES = ("contrast", "recall", "caption_nll")
+METRIC_NAMES = ("contrast", "recall", "caption_nll", "vote_error")
+HEAD_PREFIX = "head."
+HEAD_WEIGHT, HEAD_BIAS = (
+    f"{HEAD_PREFIX}weight",
+    f"{HEAD_PREFIX}bias",
+)  # parameters beside the model's: [1 E], [1]
+HEAD_SCALE = 10.0  # votes differ by numbers, coordinates of an embedding by tenths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageTextLossConfig:
-    """How much a caption's tokens weigh beside the contrast (CoCa: 2 beside 1), and the pixels.
+    """How much captions and votes weigh beside the contrast (CoCa: captions 2), and the pixels.
 
     Pixels of 0 to 255 become (pixel / 255 - pixel_mean) / pixel_std.
     """
 
     caption_weight: float = 2.0
+    vote_weight: float = 0.0
     pixel_mean: float = 0.5
     pixel_std: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.caption_weight < 0:
-            raise ValueError(
-                f"ImageTextLossConfig.caption_weight: got {self.caption_weight}, expected 0 or more"
-            )
+        for name in ("caption_weight", "vote_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"ImageTextLossConfig.{name}: got {getattr(self, name)}, expected 0 or more"
+                )
         if self.pixel_std <= 0:
             raise ValueError(
                 f"ImageTextLossConfig.pixel_std: got {self.pixel_std}, expected above 0"
@@ -45,21 +55,34 @@ class ImageTextLossConfig:
 
 
 def contrast(
-    images: Float[Array, "B E"], texts: Float[Array, "B E"], scale: Float[Array, ""]
+    images: Float[Array, "B E"],
+    texts: Float[Array, "B E"],
+    scale: Float[Array, ""],
+    tokens: Int[Array, "B L"],
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Sum the cross entropy (nats) of both directions, halved, and the pictures found by text.
 
-    Rows have length 1; row i of both belong together.
+    Rows have length 1; row i of both belong together. `tokens` are those of the texts: a picture is
+    not held against a text of the same words as its own, since that is no wrong one.
 
     Example (E = 2, scale = 0): images [[1, 0], [0, 1]], texts [[1, 0], [0, 1]]
-      returns  (2 * log 2, 2)
+      tokens [[5], [6]]  returns  (2 * log 2, 2)
+      tokens [[5], [5]]  returns  (0, 2)
     """
-    logits = scale * images @ texts.T
+    is_same = jnp.all(tokens[:, None] == tokens[None], axis=2)
+    is_other = is_same & ~jnp.eye(len(tokens), dtype=bool)
+    cosines = images @ texts.T
+    logits = jnp.where(is_other, NEGATIVE, scale * cosines)
     own = jnp.arange(logits.shape[0])
     by_image = -jax.nn.log_softmax(logits, axis=1)[own, own]
     by_text = -jax.nn.log_softmax(logits, axis=0)[own, own]
-    found = jnp.argmax(images @ texts.T, axis=0) == own
+    found = jnp.argmax(jnp.where(is_other, NEGATIVE, cosines), axis=0) == own
     return jnp.sum(by_image + by_text) / 2, jnp.sum(found, dtype=jnp.float32)
+
+
+def head_arrays(params: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return weight [1 E] and bias [1] of the aesthetic head as it is applied."""
+    return HEAD_SCALE * params[HEAD_WEIGHT], params[HEAD_BIAS]
 
 
 def caption_xent(
@@ -80,26 +103,33 @@ def make_image_text_loss(
     """Make the training loss: (params, batch, step, key) -> sums over the batch's pictures.
 
     A batch has `pixels` [B Y X 3] of 0 to 255, `texts` [B L] and, for a CoCa, `captions` [B L]: ids
-    with start and end, padded with 0. What is contrasted is one microbatch.
+    with start and end, padded with 0; with a weight for votes also `scores` [B], and the parameters
+    hold a head. What is contrasted is one microbatch.
     """
 
     def loss_fn(params: Any, batch: dict[str, Any], step: Array, key: Array) -> LossOutput:
         del step, key
-        model = bind(params)
+        model = bind({name: p for name, p in params.items() if not name.startswith(HEAD_PREFIX)})
         pixels = batch["pixels"].astype(jnp.float32) / 255
         images, tokens = model.visual.encode((pixels - config.pixel_mean) / config.pixel_std)
+        images = normalize(images)
         scale = jnp.exp(jnp.minimum(model.logit_scale[...], MAX_LOG_SCALE))
         texts = normalize(model.text(batch["texts"]))
         count = jnp.float32(images.shape[0])
-        total, found = contrast(normalize(images), texts, scale)
+        total, found = contrast(images, texts, scale, batch["texts"])
+        none = (jnp.float32(0), jnp.float32(0))
         metrics = {"contrast": (total, count), "recall": (found, count)}
+        metrics |= {"caption_nll": none, "vote_error": none}
         if isinstance(model, Coca):
             captions = batch["captions"]
             nll, said = caption_xent(model.caption_logits(tokens, captions), captions)
             metrics["caption_nll"] = (nll, said)
             total += config.caption_weight * count * nll / jnp.maximum(said, 1.0)
-        else:
-            metrics["caption_nll"] = (jnp.float32(0), jnp.float32(0))
+        if config.vote_weight:
+            weight, bias = head_arrays(params)
+            error = jnp.sum(((images @ weight.T + bias)[:, 0] - batch["scores"]) ** 2)
+            metrics["vote_error"] = (error, count)
+            total += config.vote_weight * error
         return LossOutput(loss_sum=total, count=count, metrics=metrics)
 
     return loss_fn

@@ -2,17 +2,28 @@
 
 import dataclasses
 import math
+import re
+from typing import Any
 
 import jax
 import optax
+import optax.contrib
 
-OPTIMIZERS = ("adafactor", "adamw")
+OPTIMIZERS = ("adafactor", "adamw", "muon")
+# What muon leaves to adamw: tables, what gives logits, and heads
+NO_HIDDEN_MATRIX = re.compile(
+    r".*(embedding|query|soft_prompt|lora_[ab])|(.*logits_dense|text_decoder\.projection)\.kernel|head\..*"
+)
+MUON_BETA = 0.95
+MUON_RMS = 0.2  # of an update, as adamw's are (arXiv:2502.16982 sec. 2.2): one rate fits both
 SCHEDULES = ("constant", "rsqrt", "cosine")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """Adafactor is T5's own choice: its rate is relative to the size of each matrix.
+
+    Muon makes the update of each hidden matrix orthogonal (arXiv:2502.16982); adamw does the rest.
 
     `parameter_scaling` off makes Adafactor's rate absolute, as prompt tuning has it
     (arXiv:2104.08691); `decay_rate` is the exponent by which its second moments forget.
@@ -96,13 +107,24 @@ def make_optimizer(config: OptimizerConfig, *, num_steps: int) -> optax.Gradient
             multiply_by_parameter_scale=config.parameter_scaling,
             weight_decay_rate=config.weight_decay or None,
         )
+    elif config.name == "muon":
+        rule = optax.contrib.muon(
+            schedule,
+            beta=MUON_BETA,
+            weight_decay=config.weight_decay,
+            weight_decay_mask=_is_matrix,
+            adam_b1=config.beta1,
+            adam_b2=config.beta2,
+            muon_weight_dimension_numbers=_find_hidden_matrices,
+            consistent_rms=MUON_RMS,
+        )
     else:
         rule = optax.adamw(
             schedule,
             b1=config.beta1,
             b2=config.beta2,
             weight_decay=config.weight_decay,
-            mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
+            mask=_is_matrix,
         )
     clip = (
         optax.identity()
@@ -110,3 +132,19 @@ def make_optimizer(config: OptimizerConfig, *, num_steps: int) -> optax.Gradient
         else optax.clip_by_global_norm(config.clip_norm)
     )
     return optax.chain(clip, rule)
+
+
+def _is_matrix(params: Any) -> Any:
+    """Say which parameters decay: no vectors."""
+    return jax.tree.map(lambda p: p.ndim > 1, params)
+
+
+def _find_hidden_matrices(params: Any) -> Any:
+    """Say which parameters, by their dotted names, have a matrix that muon makes orthogonal."""
+    numbers = optax.contrib.MuonDimensionNumbers()
+    return {
+        name: numbers
+        if getattr(p, "ndim", 0) == 2 and not NO_HIDDEN_MATRIX.fullmatch(name)
+        else None
+        for name, p in params.items()
+    }

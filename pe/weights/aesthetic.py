@@ -11,8 +11,10 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from pe.axes import Float
 from pe.models.aesthetic import AestheticHead, check_layers
-from pe.weights.safetensors_file import open_safetensors
+from pe.weights.checkpoint import stored
+from pe.weights.safetensors_file import open_safetensors, write_safetensors
 
 # what precedes weight and bias of each layer, first to last; dropout has the numbers in between
 LAYOUTS = {
@@ -50,6 +52,12 @@ def open_head(path_or_folder: Path) -> AestheticHead:
     find_layout(path, {name: array.shape for name, array in stored.items()})  # before all is read
     arrays = {name: array.read() for name, array in stored.items()}
     return make_head(path, arrays, digest=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def save_head(path: Path, weight: Float[np.ndarray, "1 E"], bias: Float[np.ndarray, " 1"]) -> None:
+    """Write a head of one linear layer, as LAION's linear ones are named."""
+    arrays = {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)}
+    write_safetensors(path, {name: stored(array) for name, array in arrays.items()})
 
 
 def make_head(path: Path, arrays: Mapping[str, np.ndarray], *, digest: str = "") -> AestheticHead:

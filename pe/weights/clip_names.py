@@ -4,6 +4,7 @@ A recipe says of which arrays one of ours is made, and how. Knows no files.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -15,10 +16,23 @@ Recipes = dict[str, "Recipe"]
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """One of our arrays: the names it is read from, and what is done with them."""
+    """One of our arrays: the names it is read from, and what is done with them.
+
+    `back` makes of ours the array of that name, or the next part of it where several of ours come
+    from one; None for names that are not written.
+    """
 
     sources: tuple[str, ...]
     make: Callable[[Sequence[np.ndarray]], np.ndarray]
+    back: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+def _keep(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+def _turn_back(array: np.ndarray) -> np.ndarray:
+    return array.T
 
 
 def _same(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -50,31 +64,36 @@ def _patches(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return arrays[0].transpose(2, 3, 1, 0).reshape(-1, arrays[0].shape[0])
 
 
+def _to_convolution(array: np.ndarray) -> np.ndarray:
+    side = math.isqrt(array.shape[0] // 3)
+    return array.reshape(side, side, 3, -1).transpose(3, 2, 0, 1)
+
+
 def open_clip_recipes(config: ClipConfig, names: set[str]) -> Recipes:
     """Return {our name: recipe} for open_clip's names; `names` are those of the file."""
     text = "text." if any(name.startswith("text.") for name in names) else ""
-    recipes: Recipes = {"logit_scale": Recipe(("logit_scale",), _same)}
-    recipes["visual.patch.kernel"] = Recipe(("visual.conv1.weight",), _patches)
-    recipes["visual.class_embedding"] = Recipe(("visual.class_embedding",), _same)
-    recipes["visual.position_embedding"] = Recipe(("visual.positional_embedding",), _same)
+    recipes: Recipes = {"logit_scale": Recipe(("logit_scale",), _same, _keep)}
+    recipes["visual.patch.kernel"] = Recipe(("visual.conv1.weight",), _patches, _to_convolution)
+    recipes["visual.class_embedding"] = Recipe(("visual.class_embedding",), _same, _keep)
+    recipes["visual.position_embedding"] = Recipe(("visual.positional_embedding",), _same, _keep)
     recipes |= _norm("visual.norm_pre", "visual.ln_pre") | _norm(
         "visual.norm_post", "visual.ln_post"
     )
-    recipes["visual.projection.kernel"] = Recipe(("visual.proj",), _same)
+    recipes["visual.projection.kernel"] = Recipe(("visual.proj",), _same, _keep)
     for i in range(config.vision.num_layers):
         recipes |= _block(f"visual.blocks.{i}", f"visual.transformer.resblocks.{i}")
     if config.vision.num_pool_queries:
         ours, theirs = "visual.pooler", "visual.attn_pool"
-        recipes[f"{ours}.query"] = Recipe((f"{theirs}.query",), _same)
+        recipes[f"{ours}.query"] = Recipe((f"{theirs}.query",), _same, _keep)
         recipes |= _norm(f"{ours}.norm_query", f"{theirs}.ln_q")
         recipes |= _norm(f"{ours}.norm_context", f"{theirs}.ln_k")
         recipes |= _cross(f"{ours}.attention", f"{theirs}.attn", names)
-    recipes["text.token_embedding"] = Recipe((f"{text}token_embedding.weight",), _same)
-    recipes["text.position_embedding"] = Recipe((f"{text}positional_embedding",), _same)
-    recipes["text.projection.kernel"] = Recipe((f"{text}text_projection",), _same)
+    recipes["text.token_embedding"] = Recipe((f"{text}token_embedding.weight",), _same, _keep)
+    recipes["text.position_embedding"] = Recipe((f"{text}positional_embedding",), _same, _keep)
+    recipes["text.projection.kernel"] = Recipe((f"{text}text_projection",), _same, _keep)
     recipes |= _norm("text.norm_final", f"{text}ln_final")
     if config.text.has_class_token:
-        recipes["text.class_embedding"] = Recipe((f"{text}cls_emb",), _same)
+        recipes["text.class_embedding"] = Recipe((f"{text}cls_emb",), _same, _keep)
     for i in range(config.text.num_layers):
         recipes |= _block(f"text.blocks.{i}", f"{text}transformer.resblocks.{i}")
     for i in range(config.decoder.num_layers if config.decoder is not None else 0):
@@ -88,7 +107,7 @@ def open_clip_recipes(config: ClipConfig, names: set[str]) -> Recipes:
     if config.decoder is not None:
         recipes |= _norm("text_decoder.norm_final", "text_decoder.ln_final")
         source = ("text_decoder.text_projection",)
-        recipes["text_decoder.projection.kernel"] = Recipe(source, _same)
+        recipes["text_decoder.projection.kernel"] = Recipe(source, _same, _keep)
     return recipes
 
 
@@ -132,15 +151,15 @@ def source_names(recipes: Recipes) -> Iterator[str]:
 
 def _norm(ours: str, theirs: str) -> Recipes:
     return {
-        f"{ours}.scale": Recipe((f"{theirs}.weight",), _same),
-        f"{ours}.bias": Recipe((f"{theirs}.bias",), _same),
+        f"{ours}.scale": Recipe((f"{theirs}.weight",), _same, _keep),
+        f"{ours}.bias": Recipe((f"{theirs}.bias",), _same, _keep),
     }
 
 
 def _dense(ours: str, theirs: str) -> Recipes:
     return {
-        f"{ours}.kernel": Recipe((f"{theirs}.weight",), _turn),
-        f"{ours}.bias": Recipe((f"{theirs}.bias",), _same),
+        f"{ours}.kernel": Recipe((f"{theirs}.weight",), _turn, _turn_back),
+        f"{ours}.bias": Recipe((f"{theirs}.bias",), _same, _keep),
     }
 
 
@@ -155,8 +174,10 @@ def _block(ours: str, theirs: str) -> Recipes:
         | _dense(f"{ours}.attention.out", f"{theirs}.attn.out_proj")
         | _mlp(ours, f"{theirs}.mlp.c_fc", f"{theirs}.mlp.c_proj")
         | {
-            f"{ours}.attention.qkv.kernel": Recipe((f"{theirs}.attn.in_proj_weight",), _turn),
-            f"{ours}.attention.qkv.bias": Recipe((f"{theirs}.attn.in_proj_bias",), _same),
+            f"{ours}.attention.qkv.kernel": Recipe(
+                (f"{theirs}.attn.in_proj_weight",), _turn, _turn_back
+            ),
+            f"{ours}.attention.qkv.bias": Recipe((f"{theirs}.attn.in_proj_bias",), _same, _keep),
         }
     )
 
@@ -167,11 +188,11 @@ def _cross(ours: str, theirs: str, names: set[str]) -> Recipes:
     is_joined = f"{theirs}.in_proj_weight" in names
     for i, part in enumerate(("query", "key", "value")):
         recipes[f"{ours}.{part}.kernel"] = (
-            Recipe((f"{theirs}.in_proj_weight",), _third(i, turned=True))
+            Recipe((f"{theirs}.in_proj_weight",), _third(i, turned=True), _turn_back)
             if is_joined
-            else Recipe((f"{theirs}.{part[0]}_proj_weight",), _turn)
+            else Recipe((f"{theirs}.{part[0]}_proj_weight",), _turn, _turn_back)
         )
         recipes[f"{ours}.{part}.bias"] = Recipe(
-            (f"{theirs}.in_proj_bias",), _third(i, turned=False)
+            (f"{theirs}.in_proj_bias",), _third(i, turned=False), _keep
         )
     return recipes

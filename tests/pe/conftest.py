@@ -201,3 +201,9 @@ def transformers(torch):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     yield pytest.importorskip("transformers")
     del library
+
+
+@pytest.fixture(scope="session")
+def open_clip_package(transformers):
+    """The package open_clip, behind the operators that torchvision lacks here."""
+    return pytest.importorskip("open_clip")

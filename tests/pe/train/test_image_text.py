@@ -1,4 +1,4 @@
-"""The loss over pictures and texts: by hand, against numpy, with padding, and its gradient."""
+"""The loss over pictures, texts and votes: by hand, against numpy, with padding, its gradient."""
 
 import jax
 import jax.numpy as jnp
@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from pe.models.clip import Clip
+from pe.models.blueprint import draw_blueprint, flatten_params
+from pe.models.clip import Clip, normalize
 from pe.models.clip_config import ClipConfig, DecoderConfig, TextConfig, VisionConfig
 from pe.models.coca import Coca
 from pe.train.image_text import (
+    HEAD_BIAS,
+    HEAD_WEIGHT,
     METRIC_NAMES,
     ImageTextLossConfig,
     caption_xent,
     contrast,
+    head_arrays,
     make_image_text_loss,
 )
 
@@ -47,24 +51,52 @@ def make_batch(num: int = 4) -> dict[str, jax.Array]:
             {"pixels": pixels, "texts": texts, "captions": texts}.items()}  # fmt: skip
 
 
-def test_contrast_gives_the_row_of_its_docstring():
+def test_contrast_gives_the_rows_of_its_docstring():
     eye = jnp.eye(2)
-    total, found = contrast(eye, eye, jnp.float32(0))
-    assert float(total) == pytest.approx(2 * np.log(2))
-    assert float(found) == 2
+    for tokens, want in (([[5], [6]], 2 * np.log(2)), ([[5], [5]], 0.0)):
+        total, found = contrast(eye, eye, jnp.float32(0), jnp.asarray(tokens))
+        assert float(total) == pytest.approx(want)
+        assert float(found) == 2
 
 
-def test_contrast_is_that_of_numpy():
+def test_contrast_is_that_of_numpy_without_texts_that_are_the_same():
     rng = np.random.default_rng(1)
     images, texts = rng.normal(size=(2, 5, 4)).astype(np.float32)
-    total, found = contrast(jnp.asarray(images), jnp.asarray(texts), jnp.float32(1.7))
+    tokens = np.asarray([[1, 2], [3, 0], [1, 2], [4, 2], [1, 0]])  # the first and the third
+    total, found = contrast(
+        jnp.asarray(images), jnp.asarray(texts), jnp.float32(1.7), jnp.asarray(tokens)
+    )
     logits = 1.7 * images.astype(np.float64) @ texts.T
+    logits[0, 2] = logits[2, 0] = -np.inf
     want = 0.0
     for i in range(5):
         want -= 0.5 * (logits[i, i] - np.log(np.exp(logits[i]).sum()))
         want -= 0.5 * (logits[i, i] - np.log(np.exp(logits[:, i]).sum()))
     assert float(total) == pytest.approx(want, rel=1e-5)
     assert float(found) == sum(np.argmax(logits[:, i]) == i for i in range(5))
+
+
+def test_votes_are_what_a_line_through_the_embedding_misses_them_by():
+    model = Clip(config_of(is_coca=False), rngs=nnx.Rngs(0))
+    bound = flatten_params(nnx.state(model, nnx.Param))
+    blueprint = draw_blueprint(lambda: Clip(config_of(is_coca=False), rngs=nnx.Rngs(0)))
+    rng = np.random.default_rng(2)
+    weight, bias = rng.normal(size=(1, 8)).astype(np.float32), np.float32([4.5])
+    params = {**bound, HEAD_WEIGHT: jnp.asarray(weight), HEAD_BIAS: jnp.asarray(bias)}
+    batch = {**make_batch(), "scores": jnp.asarray([1.0, 5.0, 7.0, 9.0])}
+    found = {}
+    for vote_weight in (0.0, 0.5):
+        config = ImageTextLossConfig(vote_weight=vote_weight)
+        loss = make_image_text_loss(blueprint.bind, config)
+        found[vote_weight] = loss(params, batch, jnp.int32(0), jax.random.key(0))
+    pixels = (batch["pixels"].astype(jnp.float32) / 255 - 0.5) / 0.5
+    images = np.asarray(normalize(model.visual(pixels)))
+    head = [np.asarray(array) for array in head_arrays(params)]
+    errors = (images @ head[0].T + head[1])[:, 0] - np.asarray(batch["scores"])
+    assert float(found[0.5].metrics["vote_error"][0]) == pytest.approx(np.sum(errors**2), rel=1e-4)
+    assert float(found[0.0].metrics["vote_error"][1]) == 0
+    gained = float(found[0.5].loss_sum) - float(found[0.0].loss_sum)
+    assert gained == pytest.approx(0.5 * np.sum(errors**2), rel=1e-4)
 
 
 def test_padding_of_captions_is_not_said():
@@ -81,10 +113,10 @@ def test_padding_of_captions_is_not_said():
 @pytest.mark.parametrize("is_coca", [False, True])
 def test_the_gradient_is_finite_and_reaches_every_parameter(is_coca: bool):
     kind = Coca if is_coca else Clip
-    graph, params = nnx.split(kind(config_of(is_coca=is_coca), rngs=nnx.Rngs(0)))
-    loss = make_image_text_loss(
-        lambda params: nnx.merge(graph, params), ImageTextLossConfig(caption_weight=2.0)
-    )
+    config = config_of(is_coca=is_coca)
+    params = flatten_params(nnx.state(kind(config, rngs=nnx.Rngs(0)), nnx.Param))
+    blueprint = draw_blueprint(lambda: kind(config, rngs=nnx.Rngs(0)))
+    loss = make_image_text_loss(blueprint.bind, ImageTextLossConfig(caption_weight=2.0))
     batch, key = make_batch(), jax.random.key(0)
 
     def mean(params):
@@ -97,10 +129,7 @@ def test_the_gradient_is_finite_and_reaches_every_parameter(is_coca: bool):
     nll, said = (float(v) for v in found.metrics["caption_nll"])
     want = contrast_mean + (2.0 * nll / said if is_coca else 0.0)
     assert float(value) == pytest.approx(want, rel=1e-5)
-    norms = {
-        "/".join(map(str, path)): float(jnp.linalg.norm(leaf[...]))
-        for path, leaf in nnx.to_flat_state(gradient)
-    }
+    norms = {name: float(jnp.linalg.norm(leaf)) for name, leaf in gradient.items()}
     assert all(np.isfinite(norm) for norm in norms.values())
     still = [name for name, norm in norms.items() if norm == 0]
     assert not [name for name in still if "bias" not in name], still
@@ -109,5 +138,7 @@ def test_the_gradient_is_finite_and_reaches_every_parameter(is_coca: bool):
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"caption_weight: got -1\.0"):
         ImageTextLossConfig(caption_weight=-1.0)
+    with pytest.raises(ValueError, match=r"vote_weight: got -0\.5"):
+        ImageTextLossConfig(vote_weight=-0.5)
     with pytest.raises(ValueError, match="pixel_std: got 0"):
         ImageTextLossConfig(pixel_std=0.0)

@@ -73,6 +73,25 @@ def read_second_moment(name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"needs {GOLDEN}: numbers that T5X computed")
+def test_muon_moves_a_hidden_matrix_by_an_orthogonal_one_and_the_rest_as_adamw():
+    config = OptimizerConfig(name="muon", learning_rate=0.1, clip_norm=None)
+    rng = np.random.default_rng(0)
+    shapes = {"blocks.0.mlp.up.kernel": (24, 48), "token_embedding": (24, 48), "scale": (48,),
+              "text_decoder.projection.kernel": (24, 48), "decoder.logits_dense.kernel": (24, 48),
+              "head.weight": (1, 48)}  # fmt: skip
+    params = {k: jnp.asarray(rng.normal(size=s), jnp.float32) for k, s in shapes.items()}
+    grads = {k: jnp.asarray(rng.normal(size=s), jnp.float32) for k, s in shapes.items()}
+    optimizer = make_optimizer(config, num_steps=10)
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    hidden = np.asarray(updates.pop("blocks.0.mlp.up.kernel"))
+    values = np.linalg.svd(hidden, compute_uv=False)
+    assert values.max() < 2 * values.min()  # five steps of Newton and Schulz come near to one
+    size = 0.1 * 0.2 * np.sqrt(48)  # the rate, and what makes its RMS 0.2
+    assert size * 0.5 < values.mean() < size * 1.5
+    for name, update in updates.items():
+        np.testing.assert_allclose(update, -0.1 * np.sign(grads[name]), rtol=1e-3, err_msg=name)
+
+
 def test_adafactor_makes_the_step_that_t5x_makes():
     # T5X clips each matrix's update, as Adafactor does by itself, and no common norm
     config = OptimizerConfig(name="adafactor", learning_rate=0.01, clip_norm=None)
