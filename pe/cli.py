@@ -15,9 +15,11 @@ from pe.commands.convert import add_convert
 from pe.commands.expand import add_expand
 from pe.commands.flavors import add_flavors
 from pe.commands.invert import add_invert
+from pe.commands.page import add_page
 from pe.commands.score import add_score
-from pe.commands.studio import add_gallery, add_render
+from pe.commands.studio import add_gallery, add_lessons, add_render
 from pe.commands.train import add_train
+from pe.commands.train_encoder import add_train_encoder
 from pe.device_error import explain_device_error, is_device_error
 
 GIN_FLAG = "--gin."
@@ -30,8 +32,11 @@ ADDERS = {
     "convert": add_convert,
     "flavors": add_flavors,
     "invert": add_invert,
+    "page": add_page,
     "render": add_render,
     "gallery": add_gallery,
+    "lessons": add_lessons,
+    "train_encoder": add_train_encoder,
 }
 
 

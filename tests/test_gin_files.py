@@ -6,10 +6,12 @@ import pytest
 
 from data_builders.main import BuildConfig
 from pe.config import load_config
+from pe.train.encoder import EncoderConfig
 from pe.train.run import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for path in ROOT.glob("gin/**/*.gin") if path.parent.name != "t5x")
+ROOTS = {"builders": BuildConfig, "studio": EncoderConfig}  # all others: a T5's training
 HEADER = ("# Provides:", "# Requires:", "# Hardware:")
 
 
@@ -22,13 +24,13 @@ def in_the_repository(monkeypatch: pytest.MonkeyPatch):
 def test_a_gin_file_opens_with_its_header(path: Path):
     text = path.read_text(encoding="utf-8")
     header = [line for line in text.splitlines() if line.startswith("#")]
-    for start in (*HEADER, *(["# Command:"] if path.parent.name == "runs" else [])):
+    for start in (*HEADER, *(["# Command:"] if path.parent.name in ("runs", "studio") else [])):
         assert any(line.startswith(start) for line in header), f"{path} has no {start}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_gin_file_builds_its_config(path: Path):
-    root = BuildConfig if path.parent.name == "builders" else TrainConfig
+    root = ROOTS.get(path.parent.name, TrainConfig)
     assert isinstance(load_config(root, [path]), root)
 
 

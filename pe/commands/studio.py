@@ -1,4 +1,4 @@
-"""`pe render` and `pe gallery`: pictures by Studio, the image model that comes along."""
+"""`pe render`, `pe gallery`, `pe lessons`: pictures by Studio, the image model that comes along."""
 
 import argparse
 from pathlib import Path
@@ -87,3 +87,32 @@ def _run_gallery(args: argparse.Namespace) -> None:
     with StageProgress() as progress:
         write_gallery(out, config, progress=lambda done, total: progress("gallery", done, total))
     say(f"{config.num_images:,} pictures with prompts and votes in {out / 'images'}")
+
+
+def _lesson_config() -> type:
+    from pe.studio.lesson import LessonConfig
+
+    return LessonConfig
+
+
+def add_lessons(commands: Any, with_help: bool) -> None:
+    command = new_command(
+        commands,
+        "lessons",
+        _run_lessons,
+        "Draw what Studio's encoder learns from: pictures, what is true of them, and votes.",
+        gin_epilog(_lesson_config, with_help),
+    )
+    command.add_argument("--out", required=True, metavar="DIR", help="for pe train_encoder --data")
+    add_gin_flags(command)
+
+
+def _run_lessons(args: argparse.Namespace) -> None:
+    from pe.console import StageProgress, say
+    from pe.studio.lesson import write_lessons
+
+    config = load_settings(_lesson_config(), args)
+    out = Path(args.out)
+    with StageProgress() as progress:
+        write_lessons(out, config, progress=lambda done, total: progress("lessons", done, total))
+    say(f"{config.num_images:,} pictures with captions, texts and votes in {out}")

@@ -14,6 +14,7 @@ from pe.engines.vision import ClipEncoder, share_encoder
 from pe.models.aesthetic import AestheticHead
 from pe.models.musiq import Musiq
 from pe.weights.aesthetic import open_head
+from pe.weights.hub import BUILT_IN
 from pe.weights.musiq import open_musiq
 from pe.weights.open_clip import open_clip
 
@@ -25,7 +26,7 @@ class AestheticConfig:
     """What rates a picture.
 
     weights      a LAION head (.safetensors of tools/convert_head.py), or MUSIQ (Google's .npz);
-                 "": nothing is rated
+                 "studio": the head of Studio's encoder; "": nothing is rated
     encoder      the CLIP whose embeddings a head rates: ViT-B/32 or ViT-L/14 of OpenAI
     vocabulary   its tokenizer, as InverterConfig.vocabulary; equal, they share one encoder
     dtype        of the encoder's matrix products
@@ -111,7 +112,7 @@ def name_weights(config: AestheticConfig) -> dict[str, str]:
     """Return hashes of the weights that scores depend on."""
     if not config.weights:
         return {}
-    path = Path(config.weights).expanduser()
+    path = _find_weights(config)
     if _is_musiq(path):
         return {"musiq": open_musiq(path).digest}
     head = open_head(path)
@@ -123,13 +124,19 @@ def load_scorer(config: AestheticConfig) -> AestheticScorer | None:
     """Load what a config names; None where it names nothing."""
     if not config.weights:
         return None
-    path = Path(config.weights).expanduser()
+    path = _find_weights(config)
     if _is_musiq(path):
         return MusiqScorer(open_musiq(path), max_patches=config.max_patches)
     head = open_head(path)
     _check_encoder(config)
     encoder = share_encoder(config.encoder, dtype=config.dtype, vocabulary=config.vocabulary)
     return HeadScorer(encoder, head)
+
+
+def _find_weights(config: AestheticConfig) -> Path:
+    if config.weights in BUILT_IN:
+        return BUILT_IN[config.weights] / "head"
+    return Path(config.weights).expanduser()
 
 
 def _is_musiq(path: Path) -> bool:

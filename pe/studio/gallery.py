@@ -20,12 +20,14 @@ from pe.studio.render import draw_scene
 from pe.studio.scene import PLACES, TIMES, WEATHERS, fill_scene, read_prompt
 from pe.studio.taste import cast_votes, score_picture
 from pe.studio.world import FLAVORS, SUBJECTS
+from pe.text.flavor_list import STUDIO, FlavorList
 
 # What people type and Studio does not know: it changes no picture.
 UNKNOWN_FLAVORS = (
     "trending on artstation", "8k", "4k", "award winning", "masterpiece", "highly detailed",
     "best quality", "intricate", "sharp details", "ultra realistic", "cinematic", "stunning",
 )  # fmt: skip
+UNKNOWN_CATEGORIES = {"trending on artstation": "site"}  # all others: quality
 COLORS = ("red", "blue", "green", "yellow", "purple", "pink", "white", "black", "orange", "golden")
 COUNTS = ("two", "three", "four", "five")
 RELATIONS = ("on", "under", "beside", "in front of", "behind", "above")
@@ -52,8 +54,35 @@ class GalleryConfig:
             raise ValueError(f"GalleryConfig.size: got {self.size}, expected 64 to 1024 pixels")
 
 
-def sample_prompt(rng: np.random.Generator) -> str:
-    """Make up a prompt as a person might type it: thing, place, time, camera, flavors."""
+def list_flavors() -> FlavorList:
+    """Return what people add to a thing here, known and not; `flavor_lists/studio.txt` holds it."""
+    rows = [(name, found.category) for name, found in FLAVORS.items()]
+    rows += [(phrase, "camera") for phrase in CAMERA_PHRASES]
+    rows += [(phrases[0], "light") for phrases in WEATHERS.values()]
+    rows += [(phrase, UNKNOWN_CATEGORIES.get(phrase, "quality")) for phrase in UNKNOWN_FLAVORS]
+    phrases, categories = zip(*rows, strict=True)
+    return FlavorList(
+        name=STUDIO, phrases=phrases, categories=categories, counts=(0,) * len(phrases)
+    )
+
+
+def say_place(place: str) -> str:
+    """Return where that is: "in space", "on the beach", "in the forest"."""
+    if place in ("space", "snow"):
+        return f"in {place}"
+    return f"{'on' if place in ('beach', 'farm') else 'in'} the {place}"
+
+
+def say_time(time: str) -> str:
+    """Return when that is: "by day", "at night"."""
+    return f"{'by' if time == 'day' else 'at'} {time}"
+
+
+def sample_prompt(rng: np.random.Generator, *, many_frac: float = 0.25) -> str:
+    """Make up a prompt as a person might type it: thing, place, time, camera, flavors.
+
+    `many_frac` is the share of prompts with several of the first thing.
+    """
 
     def some(options: tuple[str, ...] | list[str]) -> str:
         return str(options[int(rng.integers(len(options)))])
@@ -62,7 +91,7 @@ def sample_prompt(rng: np.random.Generator) -> str:
         found = SUBJECTS[some(list(SUBJECTS))]
         color = f"{some(COLORS)} " if rng.random() < 0.4 else ""
         size = f"{some(('tiny', 'small', 'big', 'giant'))} " if rng.random() < 0.15 else ""
-        if may_be_many and rng.random() < 0.25:
+        if may_be_many and rng.random() < many_frac:
             return f"{some(COUNTS)} {size}{color}{found.plural}"
         words = f"{size}{color}{found.name}"
         return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
@@ -71,10 +100,9 @@ def sample_prompt(rng: np.random.Generator) -> str:
     if rng.random() < 0.3:
         text += f" {some(RELATIONS)} {thing(may_be_many=False)}"
     if rng.random() < 0.5:
-        place = some(list(PLACES))
-        text += f" in {place}" if place in ("space", "snow") else f" in the {place}"
+        text += f" {say_place(some(list(PLACES)))}"
     if rng.random() < 0.35:
-        text += f" at {some(list(TIMES))}"
+        text += f" {say_time(some(list(TIMES)))}"
     parts = [text]
     if rng.random() < 0.15:
         parts.append(WEATHERS[some(list(WEATHERS))][0])

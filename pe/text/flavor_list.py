@@ -1,9 +1,11 @@
 """Lists of flavors: phrases that change a picture's style, each with its category and its count.
 
-Three kinds, by the same name everywhere ("spec"):
+Four kinds, by the same name everywhere ("spec"):
 
 own                the lists that come with this package, `flavor_lists/CATEGORY.txt`: ours, with no
                    artist's name in them and no counts (0)
+studio             what Studio draws, and what people say beside it and Studio does not know:
+                   `flavor_lists/studio.txt`
 clip-interrogator  the lists of the installed package of that name, read as files: the package is
                    never imported
 FILE               a list as `pe flavors` writes it, or any text with one phrase a line
@@ -19,6 +21,7 @@ from importlib import resources
 from pathlib import Path
 
 OWN = "own"
+STUDIO = "studio"
 CLIP_INTERROGATOR = "clip-interrogator"
 
 OWN_CATEGORIES = (
@@ -124,7 +127,7 @@ class FlavorList:
 
 
 def load_flavors(spec: str, *, artists: bool = False) -> FlavorList:
-    """Load a flavor list: `own`, `clip-interrogator`, or a file (a file called own is ./own).
+    """Load a flavor list: own, studio, clip-interrogator, or a file (one called own is ./own).
 
     Without `artists` every phrase of the category artist is left out. Of a file, lines that are
     empty or hold a phrase a second time (but for case and white space) are left out and counted;
@@ -138,6 +141,8 @@ def load_flavors(spec: str, *, artists: bool = False) -> FlavorList:
     """
     if spec == OWN:
         return _load_own()
+    if spec == STUDIO:
+        return parse_flavors(_read_list(STUDIO), STUDIO, artists=artists)
     if spec == CLIP_INTERROGATOR:
         return _load_clip_interrogator(artists=artists)
     path = Path(spec)
@@ -243,7 +248,9 @@ def _unknown_category(category: str) -> str:
 
 
 def _read_text(path: Path) -> str:
-    known = f"expected {OWN}, {CLIP_INTERROGATOR}, or the path of a text with a phrase a line"
+    known = (
+        f"expected {OWN}, {STUDIO}, {CLIP_INTERROGATOR}, or the path of a text with a phrase a line"
+    )
     if path.is_dir():
         raise ValueError(f"the flavor list {str(path)!r} is a folder; {known}")
     if not path.exists():
@@ -260,9 +267,13 @@ def _read_text(path: Path) -> str:
 # ---- our own lists ------------------------------------------------------------------------------
 
 
+def _read_list(name: str) -> str:
+    file = resources.files("pe.text") / "flavor_lists" / f"{name}.txt"
+    return file.read_text(encoding="utf-8")
+
+
 def _read_own(category: str) -> tuple[str, ...]:
-    file = resources.files("pe.text") / "flavor_lists" / f"{category}.txt"
-    return tuple(file.read_text(encoding="utf-8").split("\n")[:-1])
+    return tuple(_read_list(category).split("\n")[:-1])
 
 
 def _load_own() -> FlavorList:

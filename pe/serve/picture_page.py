@@ -1,0 +1,116 @@
+"""A page that shows what expansion is for: each query's pictures beside those of its expansions.
+
+One HTML file with everything in it, no script, nothing fetched. Picture k of both sets is drawn
+with seed k, so that what differs is the prompt alone.
+"""
+
+import base64
+import dataclasses
+import html
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from PIL import Image as PilImage
+
+from pe.engines.t2i import ImageModel
+
+JPEG_QUALITY = 88
+STYLE = """
+:root { color-scheme: light dark; --ink: #1d1d1f; --soft: #6b6b70; --line: #d9d9de;
+  --paper: #fbfbfa; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ececee; --soft: #a0a0a6; --line: #3a3a3f; --paper: #17171a; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 1240px; padding: 2.5rem 1.25rem 4rem; background: var(--paper);
+  color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
+h1 { font-size: 1.7rem; font-weight: 650; margin: 0 0 .3rem; letter-spacing: -.01em; }
+p.lead { color: var(--soft); max-width: 46rem; margin: 0 0 2rem; }
+section { border-top: 1px solid var(--line); padding: 1.6rem 0 1rem; }
+h2 { font-size: 1.15rem; font-weight: 600; margin: 0 0 1rem; }
+.sets { display: grid; grid-template-columns: 1fr 1fr; gap: 2rem; }
+.sets h3 { font-size: .8rem; font-weight: 600; color: var(--soft); margin: 0 0 .6rem; }
+.set { display: grid; grid-template-columns: 1fr 1fr; gap: .8rem; align-content: start; }
+.set h3 { grid-column: 1 / -1; }
+figure { margin: 0; }
+img { display: block; width: 100%; height: auto; border-radius: 6px; background: var(--line); }
+figcaption { font-size: .8rem; line-height: 1.35; color: var(--soft); margin-top: .35rem;
+  overflow-wrap: anywhere; }
+footer { color: var(--soft); font-size: .8rem; border-top: 1px solid var(--line);
+  padding-top: 1rem; }
+@media (max-width: 760px) { .sets { grid-template-columns: 1fr; } }
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExpandedQuery:
+    """A query and its expansions. Raises ValueError where there are none."""
+
+    query: str
+    expansions: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.expansions:
+            raise ValueError(f"the query {self.query!r} has no expansions; expected one or more")
+
+
+def write_page(
+    queries: Sequence[ExpandedQuery],
+    model: ImageModel,
+    *,
+    title: str,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Iterator[str]:
+    """Yield the page in parts; pictures of one query are in memory at a time."""
+    yield _head(title)
+    for number, expanded in enumerate(queries, start=1):
+        seeds = [seed + k for k in range(len(expanded.expansions))]
+        straight = model.render([expanded.query] * len(seeds), seeds)
+        varied = model.render(expanded.expansions, seeds)
+        yield _show_query(expanded, straight, varied)
+        progress(number, len(queries))
+    yield (
+        f"<footer>Pictures by {html.escape(model.name)}. Both sets of a query have the same seeds."
+        "</footer>\n</body>\n</html>\n"
+    )
+
+
+def _head(title: str) -> str:
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{html.escape(title)}</h1>\n"
+        '<p class="lead">On the left, pictures of a query as it was typed. On the right, pictures '
+        "of the prompts that the model expanded it to.</p>\n"
+    )
+
+
+def _show_query(
+    expanded: ExpandedQuery,
+    straight: Iterable[PilImage.Image],
+    varied: Iterable[PilImage.Image],
+) -> str:
+    query = html.escape(expanded.query)
+    left = "".join(_show_picture(image, expanded.query, "") for image in straight)
+    right = "".join(
+        _show_picture(image, text, text)
+        for image, text in zip(varied, expanded.expansions, strict=True)
+    )
+    return (
+        f'<section>\n<h2>{query}</h2>\n<div class="sets">\n'
+        f'<div class="set">\n<h3>As typed</h3>\n{left}</div>\n'
+        f'<div class="set">\n<h3>Expanded</h3>\n{right}</div>\n</div>\n</section>\n'
+    )
+
+
+def _show_picture(image: PilImage.Image, text: str, caption: str) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=JPEG_QUALITY)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    told = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return (
+        f'<figure><img src="data:image/jpeg;base64,{data}" alt="{html.escape(text)}" '
+        f'width="{image.width}" height="{image.height}">{told}</figure>\n'
+    )

@@ -1,0 +1,59 @@
+"""`pe page`: lines of `pe expand --json` in, a page out."""
+
+import io
+import json
+
+import pytest
+
+from pe.cli import main
+
+LINE = json.dumps(
+    {
+        "query": "a cat",
+        "prefix": "",
+        "expansions": [{"text": "a cat at night, mosaic", "seed": 1, "logprob": None}],
+    }
+)
+
+
+def test_a_page_is_made_of_a_file_or_of_standard_input(tmp_path, monkeypatch, capsys):
+    given = tmp_path / "expansions.jsonl"
+    given.write_text(f"{LINE}\n\n", encoding="utf-8")
+    args = ["--title", "Cats", "--size", "64"]
+    assert main(["page", str(given), "--out", str(tmp_path / "a" / "page.html"), *args]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(LINE))
+    assert main(["page", "--out", str(tmp_path / "b.html"), *args]) == 0
+    one, other = (tmp_path / "a" / "page.html").read_text(), (tmp_path / "b.html").read_text()
+    assert one == other
+    assert "<title>Cats</title>" in one
+    assert "a cat at night, mosaic" in one
+    assert "2 pictures on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a cat\n", "lines.jsonl:1 is no line of pe expand --json: expected an object with query"),
+        (f"{LINE}\n[1]\n", "lines.jsonl:2 is no line of pe expand --json"),
+        ('{"query": "a cat", "expansions": []}\n', "the query 'a cat' has no expansions"),
+        ("\n", "lines.jsonl holds no expansions; expected lines of pe expand --json"),
+    ],
+)
+def test_what_is_no_expansion_is_named_with_its_line(tmp_path, capsys, text, message):
+    given = tmp_path / "lines.jsonl"
+    given.write_text(text, encoding="utf-8")
+    assert main(["page", str(given), "--out", str(tmp_path / "page.html")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--out", "page.txt"], "--out page.txt: expected a file that ends in .html"),
+        (["--out", "page.html", "--size", "8"], "--size: got 8, expected 64 to 1024 pixels"),
+    ],
+)
+def test_flags_out_of_range_are_refused(capsys, args, message):
+    assert main(["page", *args]) == 2
+    assert message in capsys.readouterr().err
