@@ -138,7 +138,6 @@ class ImageTextBatches:
 
     Before `grow_batches` each batch is drawn from the first pictures, as many as are let in by
     then. A batch depends on the seed and its number alone, so that the number is all of its place.
-    With `share` (index, count) each of several hosts gets its part of every batch.
     """
 
     def __init__(
@@ -149,7 +148,6 @@ class ImageTextBatches:
         *,
         context_tokens: int,
         seed: int,
-        share: tuple[int, int] = (0, 1),
     ):
         self.num_rows = len(source) - config.num_held_out
         if self.num_rows < config.batch_rows:
@@ -162,7 +160,6 @@ class ImageTextBatches:
         self.config = config
         self.context_tokens = context_tokens
         self.seed = seed
-        self.share = share
         self.number = 0
         self._epoch: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
 
@@ -170,14 +167,13 @@ class ImageTextBatches:
         return self
 
     def __next__(self) -> Batch:
-        index, count = self.share
-        chosen = self._choose(self.number)[index::count]
-        rng = np.random.default_rng((self.seed, self.number, index + 1))
+        chosen = self._choose(self.number)
+        rng = np.random.default_rng((self.seed, self.number, 1))
         self.number += 1
         return self.make(chosen, rng)
 
     def _choose(self, number: int) -> Int[np.ndarray, " B"]:
-        """Return the pictures of a batch, of all hosts."""
+        """Return the pictures of a batch."""
         size, late = self.config.batch_rows, number - self.config.grow_batches
         if late < 0:
             rng = np.random.default_rng((self.seed, number, 0))

@@ -8,6 +8,7 @@ draws badly; people type both. A gallery that was killed goes on where it was.
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from pe import shards
+from pe.studio.pool import spread
 from pe.studio.render import draw_scene
 from pe.studio.scene import PLACES, TIMES, WEATHERS, fill_scene, read_prompt
 from pe.studio.taste import cast_votes, score_picture
@@ -32,20 +34,21 @@ COLORS = ("red", "blue", "green", "yellow", "purple", "pink", "white", "black", 
 COUNTS = ("two", "three", "four", "five")
 RELATIONS = ("on", "under", "beside", "in front of", "behind", "above")
 CAMERA_PHRASES = ("close-up", "wide shot", "aerial view", "silhouette", "low angle")
-FOLDER_SIZE = 1000
+FOLDER_SIZE, PART = 1000, 50  # pictures in a folder, and in one go
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GalleryConfig:
-    """How many pictures, by which seed, and how many vote on each."""
+    """How many pictures, by which seed, how many vote on each, and how many processes draw."""
 
     num_images: int = 2000
     seed: int = 0
     num_voters: int = 7
     size: int = 256
+    num_processes: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("num_images", "num_voters"):
+        for name in ("num_images", "num_voters", "num_processes"):
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"GalleryConfig.{name}: got {getattr(self, name)}, expected 1 or more"
@@ -108,11 +111,21 @@ def sample_prompt(rng: np.random.Generator, *, many_frac: float = 0.25) -> str:
         parts.append(WEATHERS[some(list(WEATHERS))][0])
     if rng.random() < 0.2:
         parts.append(some(CAMERA_PHRASES))
-    parts += [some(list(FLAVORS)) for _ in range(int(rng.integers(0, 3)))]
+    parts += _some_flavors(rng)
     parts += [some(UNKNOWN_FLAVORS) for _ in range(int(rng.integers(0, 3)))]
     tail = parts[1:]
     rng.shuffle(tail)
     return ", ".join(dict.fromkeys([text, *tail]))
+
+
+def _some_flavors(rng: np.random.Generator) -> list[str]:
+    """Draw up to two flavors that go together: a picture has one light, one palette, one medium."""
+    found: list[str] = []
+    for _ in range(int(rng.integers(0, 3))):
+        taken = {FLAVORS[name].order for name in found}
+        rest = [name for name, flavor in FLAVORS.items() if flavor.order not in taken]
+        found.append(rest[int(rng.integers(len(rest)))])
+    return found
 
 
 def write_gallery(
@@ -124,6 +137,7 @@ def write_gallery(
     """
     settings = out / "gallery.json"
     wanted = dataclasses.asdict(config)
+    del wanted["num_processes"]
     if settings.is_file():
         if json.loads(settings.read_text()) != wanted:
             raise ValueError(f"{out} holds a gallery of other settings; choose another --out")
@@ -131,16 +145,24 @@ def write_gallery(
         raise ValueError(f"{out} is not empty and holds no gallery; choose a new folder")
     out.mkdir(parents=True, exist_ok=True)
     shards.write_json(settings, wanted)
-    for number in range(config.num_images):
-        folder = out / "images" / f"{number // FOLDER_SIZE:02d}"
-        label = folder / f"{number:06d}.json"
+    done = 0
+    write = functools.partial(_write_part, out=out, config=config)
+    for num_written in spread(write, range(0, config.num_images, PART), config.num_processes):
+        done += num_written
+        progress(done, config.num_images)
+
+
+def _write_part(begin: int, *, out: Path, config: GalleryConfig) -> int:
+    numbers = range(begin, min(begin + PART, config.num_images))
+    for number in numbers:
+        label = out / "images" / f"{number // FOLDER_SIZE:02d}" / f"{number:06d}.json"
         if not label.is_file():  # it comes last
-            folder.mkdir(parents=True, exist_ok=True)
             _write_picture(label, number, config)
-        progress(number + 1, config.num_images)
+    return len(numbers)
 
 
 def _write_picture(label: Path, number: int, config: GalleryConfig) -> None:
+    label.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng((config.seed, number))
     prompt, seed = sample_prompt(rng), int(rng.integers(2**31))
     scene = fill_scene(read_prompt(prompt), seed)

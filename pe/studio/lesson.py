@@ -5,14 +5,14 @@ and texts as people type them: all of it, a part of it, one thing, one flavor. W
 is not said: no color where a flavor or a silhouette takes it away. The score is the crowd's mean
 vote.
 
-The first lessons are plain (one thing as large as it gets, no flavor), the next have one kind of
-thing and at most one flavor, the rest are what a gallery has.
+The first lessons are plain (one thing as large as it gets), the next have one kind of thing and at
+most one flavor, the rest are what a gallery has. Things come in any color and any place from the
+first lesson on, and many without color: else a small model knows them by these, and no shapes.
 """
 
-import concurrent.futures
 import dataclasses
+import functools
 import json
-import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,8 +23,9 @@ from pe import shards
 from pe.axes import UInt
 from pe.data.image_text import INDEX_FILE, ImageTextRow, block_paths, write_block
 from pe.studio.gallery import COLORS, COUNTS, sample_prompt, say_place, say_time
+from pe.studio.pool import spread
 from pe.studio.render import draw_scene
-from pe.studio.scene import WEATHERS, Entity, Scene, fill_scene, read_prompt
+from pe.studio.scene import PLACES, WEATHERS, Entity, Scene, fill_scene, read_prompt
 from pe.studio.taste import cast_votes, score_picture
 from pe.studio.world import FLAVORS, SUBJECTS
 
@@ -36,6 +37,7 @@ COLORLESS = frozenset((
     "halftone", "infrared", "ink wash", "line art", "linocut", "monochrome", "moonlit",
     "pencil drawing", "pop art", "sepia", "thermal", "ukiyo-e", "wood carving", "woodcut", "x-ray",
 ))  # fmt: skip
+SHAPE_FLAVORS = ("black and white", "monochrome", "pencil drawing", "line art")  # of plain lessons
 COPYING = frozenset(("pop art",))  # draws the picture several times: nobody can count there
 
 
@@ -47,7 +49,7 @@ class LessonConfig:
     is the share of the other pictures with several of the first thing.
     """
 
-    num_images: int = 48_000
+    num_images: int = 56_000
     size: int = 112
     seed: int = 1
     plain_frac: float = 0.25
@@ -106,12 +108,17 @@ def sample_lesson_prompt(rng: np.random.Generator, place: float, config: LessonC
     if place >= config.plain_frac + config.simple_frac:
         return sample_prompt(rng, many_frac=config.many_frac)
     name = str(rng.choice(list(SUBJECTS)))
-    color = f"{rng.choice(COLORS)} " if rng.random() < 0.3 else ""
-    if place < config.plain_frac:
-        return f"a {color}{name}, {'close-up' if rng.random() < 0.3 else 'medium shot'}"
-    count = str(rng.choice(COUNTS)) if rng.random() < config.many_frac else "a"
-    text = f"{count} {color}{name if count == 'a' else SUBJECTS[name].plural}"
-    return f"{text}, {rng.choice(list(FLAVORS))}" if rng.random() < 0.6 else text
+    is_plain = place < config.plain_frac
+    count = str(rng.choice(COUNTS)) if not is_plain and rng.random() < config.many_frac else "a"
+    color = f"{rng.choice(COLORS)} " if rng.random() < 0.7 else ""
+    thing = f"{color}{name if count == 'a' else SUBJECTS[name].plural}"
+    text = f"{'an' if count == 'a' and thing[0] in 'aeiou' else count} {thing}"
+    if rng.random() < 0.7:
+        text += f" {say_place(str(rng.choice(list(PLACES))))}"
+    if is_plain:
+        text += ", close-up" if rng.random() < 0.3 else ", medium shot"
+        return f"{text}, {rng.choice(SHAPE_FLAVORS)}" if rng.random() < 0.35 else text
+    return f"{text}, {rng.choice(list(FLAVORS))}" if rng.random() < 0.7 else text
 
 
 def sample_text(scene: Scene, prompt: str, rng: np.random.Generator) -> str:
@@ -141,14 +148,19 @@ def sample_text(scene: Scene, prompt: str, rng: np.random.Generator) -> str:
     return ", ".join([first, *flavors])
 
 
-def draw_lesson(
-    number: int, config: LessonConfig
-) -> tuple[UInt[np.ndarray, "Y X 3"], ImageTextRow, Scene]:
-    """Draw one picture, say what is true of it, and let the crowd vote on it."""
+def tell_lesson(number: int, config: LessonConfig) -> tuple[Scene, tuple[str, ...]]:
+    """Return what a lesson shows, and the texts that are true of it."""
     rng = np.random.default_rng((config.seed, number))
     prompt = sample_lesson_prompt(rng, number / config.num_images, config)
-    seed = int(rng.integers(2**31))
-    scene = fill_scene(read_prompt(prompt), seed)
+    scene = fill_scene(read_prompt(prompt), int(rng.integers(2**31)))
+    return scene, tuple(sample_text(scene, prompt, rng) for _ in range(NUM_TEXTS))
+
+
+def draw_lesson(
+    number: int, config: LessonConfig
+) -> tuple[UInt[np.ndarray, "Y X 3"], ImageTextRow]:
+    """Draw one picture, say what is true of it, and let the crowd vote on it."""
+    scene, texts = tell_lesson(number, config)
     picture = draw_scene(scene)
     votes = cast_votes(
         score_picture(scene, picture), NUM_VOTERS, "lesson", str(config.seed), str(number)
@@ -156,10 +168,10 @@ def draw_lesson(
     small = Image.fromarray(picture).resize((config.size, config.size), Image.Resampling.BICUBIC)
     row = ImageTextRow(
         caption=caption_scene(scene),
-        texts=tuple(sample_text(scene, prompt, rng) for _ in range(NUM_TEXTS)),
+        texts=texts,
         score=float(np.mean(votes)),
     )
-    return np.asarray(small), row, scene
+    return np.asarray(small), row
 
 
 def write_lessons(
@@ -190,24 +202,17 @@ def write_lessons(
     todo = [number for number in numbers if not block_paths(out, number)[1].is_file()]
     done = config.num_images - sum(len(_block_range(n, config)) for n in todo)
     progress(done, config.num_images)
-    if config.num_processes == 1:
-        for number in todo:
-            done += _draw_block(out, number, config)
-            progress(done, config.num_images)
-        return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(config.num_processes, mp_context=context) as pool:
-        waiting = [pool.submit(_draw_block, out, number, config) for number in todo]
-        for drawn in concurrent.futures.as_completed(waiting):
-            done += drawn.result()
-            progress(done, config.num_images)
+    draw = functools.partial(_draw_block, out=out, config=config)
+    for num_drawn in spread(draw, todo, config.num_processes):
+        done += num_drawn
+        progress(done, config.num_images)
 
 
 def _block_range(number: int, config: LessonConfig) -> range:
     return range(number * BLOCK_ROWS, min((number + 1) * BLOCK_ROWS, config.num_images))
 
 
-def _draw_block(out: Path, number: int, config: LessonConfig) -> int:
-    drawn = [draw_lesson(n, config)[:2] for n in _block_range(number, config)]
+def _draw_block(number: int, *, out: Path, config: LessonConfig) -> int:
+    drawn = [draw_lesson(n, config) for n in _block_range(number, config)]
     write_block(out, number, np.stack([p for p, _ in drawn]), [row for _, row in drawn])
     return len(drawn)

@@ -130,9 +130,7 @@ def train_encoder(
         config.data,
         context_tokens=config.model.text.context_tokens,
         seed=config.loop.seed,
-        share=(jax.process_index(), jax.process_count()),
     )
-    is_first = jax.process_index() == 0
     with StopSignal() as stop:
         state, ended = train_loop(
             task,
@@ -140,7 +138,7 @@ def train_encoder(
             out,
             config=config.loop,
             layout=layout,
-            make_writer=lambda step: MetricWriter(out, start_step=step) if is_first else None,
+            make_writer=lambda step: MetricWriter(out, start_step=step),
             evaluators={"held_out": make_retrieval(config, blueprint, batches)},
             place=lambda batch: place_rows(_pick_arrays(batch), layout),
             describe_batch=lambda batch: f"pictures {batch['numbers'].tolist()}",
@@ -148,7 +146,7 @@ def train_encoder(
             should_stop=stop.is_agreed,
             say=say,
         )
-    if ended == "done" and is_first:
+    if ended == "done":
         params = state.ema if config.optimizer.ema_decay else state.params
         export_encoder(out / MODEL, params, config)
         write_clip_vocabulary(out / MODEL, read_clip_vocabulary(out))

@@ -41,10 +41,7 @@ def make_batches(folder, **settings):
     source = ImageTextSource(folder)
     tokenizer = ClipTokenizer(train_clip_vocabulary(source.all_texts(), 518))
     config = {"batch_rows": 4, "num_held_out": 5, "flip_frac": 0.0, **settings}
-    share = config.pop("share", (0, 1))
-    return ImageTextBatches(
-        source, tokenizer, ImageTextConfig(**config), context_tokens=12, seed=1, share=share
-    )
+    return ImageTextBatches(source, tokenizer, ImageTextConfig(**config), context_tokens=12, seed=1)
 
 
 def test_rows_come_back_as_they_were_written(folder):
@@ -114,13 +111,6 @@ def test_training_may_begin_with_the_first_pictures(folder):
     later = make_batches(folder, **settings)
     later.set_state({"number": 5})
     assert [next(later)["numbers"].tolist() for _ in range(8)] == drawn[5:]
-
-
-def test_hosts_share_every_batch(folder):
-    whole = next(make_batches(folder))["numbers"].tolist()
-    parts = [next(make_batches(folder, share=(k, 2)))["numbers"].tolist() for k in range(2)]
-    assert sorted(parts[0] + parts[1]) == sorted(whole)
-    assert not set(parts[0]) & set(parts[1])
 
 
 def test_what_gives_no_batch_is_refused(folder):

@@ -13,11 +13,13 @@ from pe.studio.gallery import list_flavors, sample_prompt
 from pe.studio.lesson import (
     COLORLESS,
     COPYING,
+    SHAPE_FLAVORS,
     LessonConfig,
     can_count,
     caption_scene,
     draw_lesson,
     shows_color,
+    tell_lesson,
     write_lessons,
 )
 from pe.studio.render import draw_scene
@@ -63,9 +65,9 @@ def test_a_caption_tells_things_place_and_time_and_reads_back():
 
 def test_every_text_is_true_of_its_picture():
     for number in range(200):
-        _, row, scene = draw_lesson(number, CONFIG)
+        scene, texts = tell_lesson(number, CONFIG)
         things = {thing.subject: thing for thing in scene.entities}
-        for text in row.texts:
+        for text in texts:
             told = read_prompt(text)
             assert set(told.flavors) <= set(scene.flavors), text
             assert told.place in (None, scene.place), text
@@ -79,9 +81,11 @@ def test_every_text_is_true_of_its_picture():
 
 def test_plain_and_simple_lessons_come_first():
     config = dataclasses.replace(CONFIG, num_images=90, plain_frac=0.4, simple_frac=0.3)
-    scenes = [draw_lesson(number, config)[2] for number in range(90)]
+    scenes = [tell_lesson(number, config)[0] for number in range(90)]
     plain, simple, rest = scenes[:36], scenes[36:63], scenes[63:]
-    assert all(s.entities[0].count == 1 and not s.flavors for s in plain)
+    assert all(s.entities[0].count == 1 for s in plain)
+    assert {flavor for s in plain for flavor in s.flavors} <= set(SHAPE_FLAVORS)
+    assert 0.2 < np.mean([bool(s.flavors) for s in plain]) < 0.5
     assert all(len(s.entities) == 1 for s in plain + simple)
     assert max(len(s.flavors) for s in simple) == 1
     assert any(s.entities[0].count > 1 for s in simple)
@@ -90,11 +94,9 @@ def test_plain_and_simple_lessons_come_first():
 
 
 def test_texts_are_short_and_long():
-    rows = [draw_lesson(number, CONFIG)[1] for number in range(60)]
-    lengths = [len(text.split()) for row in rows for text in row.texts]
+    lengths = [len(t.split()) for n in range(60) for t in tell_lesson(n, CONFIG)[1]]
     assert min(lengths) <= 2
     assert max(lengths) >= 15
-    assert all(1 <= row.score <= 10 for row in rows)
 
 
 def chroma_distance(flavor: str | None) -> float:
@@ -135,7 +137,10 @@ def test_lessons_are_written_in_blocks_and_go_on(tmp_path, monkeypatch):
     write_lessons(tmp_path / "a", CONFIG, progress=lambda *args: told.append(args))
     assert told == [(0, 7), (3, 7), (6, 7), (7, 7)]
     source = ImageTextSource(tmp_path / "a")
-    picture, row, scene = draw_lesson(4, CONFIG)
+    (picture, row), (scene, texts) = draw_lesson(4, CONFIG), tell_lesson(4, CONFIG)
+    assert row.texts == texts
+    assert row.caption == caption_scene(scene)
+    assert 1 <= row.score <= 10
     assert source.rows[4] == row
     assert np.array_equal(source.pixels(np.asarray([4]))[0], picture)
     small = Image.fromarray(draw_scene(scene)).resize((32, 32), Image.Resampling.BICUBIC)
