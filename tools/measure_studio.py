@@ -34,7 +34,7 @@ from pe.studio.scene import Scene, fill_scene, read_prompt
 from pe.studio.taste import score_picture
 from pe.studio.world import FLAVORS, SUBJECTS
 from pe.text.flavor_list import load_flavors
-from pe.weights.aesthetic import open_head
+from pe.weights.aesthetic import HEAD_FOLDER, open_head
 from pe.weights.hub import find_files
 
 SEED = 2_000_000  # far from those of lessons and galleries
@@ -187,7 +187,7 @@ def main() -> None:
     single = Pictures(encoder, args.num_images, slot=1, many_frac=0.8)
     flavor, _ = measure_flavor(encoder, pictures, sixty)
     all_flavors, wrong_flavors = measure_flavor(encoder, pictures, names)
-    head = open_head(find_files(args.model) / "head")
+    head = open_head(find_files(args.model) / HEAD_FOLDER)
     scores = HeadScorer(encoder, head).head.score(pictures.embeddings)
     measured = {
         "recall_1_of_100": measure_recall(encoder, pictures),

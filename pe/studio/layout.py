@@ -10,6 +10,7 @@ from pe.studio.world import SUBJECTS
 
 SIZE_FACTORS = {"tiny": 0.45, "small": 0.7, "medium": 1.0, "big": 1.25, "giant": 1.55}
 CAMERA_FACTORS = {"close-up": 1.75, "wide shot": 0.55, "aerial view": 0.7, "low angle": 1.2}
+ALONE_LEAST, ALONE_SHARE = 0.16, 0.85  # what stands alone is shown larger, small things above all
 NEEDED_EXTENT = 0.5  # of two things and more, as a share of the picture
 SIDE_WIDTH = 0.44  # of the picture, for each of two groups beside each other
 LARGEST = 0.46  # half of a thing's width, as a share of the picture
@@ -48,7 +49,9 @@ def _lay_out_group(entity: Entity, scene: Scene, number: int) -> list[Spot]:
     count = entity.count or 1
     factor = SIZE_FACTORS[entity.size or "medium"] * CAMERA_FACTORS.get(scene.camera, 1.0)
     columns = count if count <= 4 else -(-count // 2)
-    half = min(LARGEST, found.scale / 2 * factor * (1.0, 0.82)[len(scene.entities) > 1])
+    is_alone = len(scene.entities) == 1
+    width = ALONE_LEAST + ALONE_SHARE * found.scale if is_alone else 0.82 * found.scale
+    half = min(LARGEST, width / 2 * factor)
     half = min(half, 0.47 / columns)
     spots = []
     for k in range(count):

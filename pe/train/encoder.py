@@ -42,13 +42,13 @@ from pe.train.metrics import MetricWriter
 from pe.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
 from pe.train.stop import StopSignal
 from pe.train.trainable import TrainableConfig
-from pe.weights.aesthetic import save_head
+from pe.weights.aesthetic import HEAD_FOLDER, save_head
 from pe.weights.open_clip import draw_clip
 from pe.weights.open_clip_save import save_clip
 from pe.weights.run_folder import RUN_FILE, list_steps
 
 CROWD = 100  # pictures among which one is looked for by its text
-MODEL, HEAD = "model", "head"
+MODEL = "model"  # folder of a run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -220,8 +220,8 @@ def export_encoder(folder: Path, params: Mapping[str, Any], config: EncoderConfi
     ready = {name: np.asarray(value) for name, value in params.items()}
     if config.loss.vote_weight:
         weight, bias = (np.asarray(array) for array in head_arrays(ready))
-        (folder / HEAD).mkdir(exist_ok=True)
-        save_head(folder / HEAD / "aesthetic.safetensors", weight, bias)
+        (folder / HEAD_FOLDER).mkdir(exist_ok=True)
+        save_head(folder / HEAD_FOLDER / "aesthetic.safetensors", weight, bias)
     save_clip(
         folder,
         config.network,

@@ -21,6 +21,7 @@ LAYOUTS = {
     "linear": ("",),
     "mlp": ("layers.0.", "layers.2.", "layers.4.", "layers.6.", "layers.7."),
 }
+HEAD_FOLDER = "head"  # of an encoder's folder, where a head lies beside it
 CONVERT = (
     "convert it once with `python tools/convert_head.py SRC.pth DST.safetensors`, which needs torch"
 )

@@ -10,7 +10,7 @@ from PIL import Image
 from pe.cli import main
 from pe.data.image_text import ImageTextConfig, ImageTextSource
 from pe.decode.caption import CaptionConfig
-from pe.engines.aesthetics import AestheticConfig, HeadScorer
+from pe.engines.aesthetics import AestheticConfig, HeadScorer, load_scorer
 from pe.engines.vision import CocaCaptioner, load_encoder
 from pe.models.clip_config import ClipConfig, DecoderConfig, TextConfig, VisionConfig
 from pe.studio.lesson import LessonConfig, write_lessons
@@ -108,7 +108,9 @@ def test_its_model_is_loaded_as_real_ones_are(lessons, trained):
     scorer = HeadScorer(encoder, open_head(trained / "model" / "head"))
     scores = scorer.score([scorer.prepare(image) for image in images])
     assert np.all((scores > 1) & (scores < 10))
-    assert AestheticConfig(weights=str(trained / "model" / "head")).weights
+    model = str(trained / "model")
+    same = load_scorer(AestheticConfig(weights=model, encoder=model))
+    assert np.array_equal(same.score([same.prepare(image) for image in images]), scores)
 
 
 @pytest.mark.slow
