@@ -15,13 +15,10 @@ export DO_NOT_TRACK = 1
 .PHONY: demo test test-all lint clean
 
 demo: $(VENV)/.installed
-	$(VENV)/bin/pe gallery --out $(DEMO)/gallery --num_images 2000
-	$(VENV)/bin/pe build $(DEMO)/gallery/images --gin_file gin/builders/studio.gin --out $(DEMO)/data
-	$(VENV)/bin/pe train --gin_file gin/runs/studio.gin --data $(DEMO)/data --out $(DEMO)/run
-	$(VENV)/bin/pe expand "a cat" "a lighthouse" "two boats" "a red dragon" "a castle at night" \
-	  "an owl in the forest" --model $(DEMO)/run -n 4 --candidates 16 --min_p 0.05 --json \
-	  > $(DEMO)/expansions.jsonl
-	$(VENV)/bin/pe page $(DEMO)/expansions.jsonl --out $(DEMO)/page.html
+	$(VENV)/bin/pe build data_builders/demo_prompts.txt --out $(DEMO)/data
+	$(VENV)/bin/pe train --gin_file gin/runs/demo.gin --data $(DEMO)/data --out $(DEMO)/run
+	$(VENV)/bin/pe expand "a red fox" "a white lighthouse" "an old railway station" "undying love" \
+	  --model $(DEMO)/run -n 4
 
 test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not network and not torch and not seqio"

@@ -39,8 +39,9 @@ def find_files(name_or_path: str, *, allow: Sequence[str] = ALLOWED) -> Path:
     is.
     Raises ValueError for a name that is neither, and for what the hub does not give.
     """
-    if name_or_path in BUILT_IN:
-        return BUILT_IN[name_or_path]
+    built_in = BUILT_IN.get(name_or_path)
+    if built_in is not None and built_in.is_dir():
+        return built_in
     path = Path(name_or_path).expanduser()
     if name_or_path and path.is_dir():
         return path
