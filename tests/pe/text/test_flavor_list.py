@@ -140,7 +140,7 @@ def test_a_line_of_another_form_is_refused_with_its_number(line: str, told: str)
 
 
 def test_a_file_that_is_no_list_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no flavor list 'nowhere'; expected own, clip-int"):
+    with pytest.raises(FileNotFoundError, match="no flavor list 'nowhere'; expected own, studio"):
         load_flavors("nowhere")
     with pytest.raises(ValueError, match="is a folder; expected own"):
         load_flavors(str(tmp_path))

@@ -76,6 +76,7 @@ def test_contrast_is_that_of_numpy_without_texts_that_are_the_same():
     assert float(found) == sum(np.argmax(logits[:, i]) == i for i in range(5))
 
 
+@pytest.mark.slow
 def test_votes_are_what_a_line_through_the_embedding_misses_them_by():
     model = Clip(config_of(is_coca=False), rngs=nnx.Rngs(0))
     bound = flatten_params(nnx.state(model, nnx.Param))

@@ -64,6 +64,7 @@ def draw_params(config: ClipConfig) -> dict[str, np.ndarray]:
     return {k: np.asarray(v) for k, v in flatten_params(nnx.state(model, nnx.Param)).items()}
 
 
+@pytest.mark.slow
 def test_half_precision_halves_the_file_and_is_read_back(tmp_path):
     config = small_coca()
     params = draw_params(config)
