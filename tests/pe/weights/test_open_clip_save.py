@@ -107,7 +107,7 @@ def test_the_library_reads_ours_and_embeds_as_we_do(tmp_path, open_clip_package)
     assert not extra
     assert all(name.endswith("attn_mask") for name in missing)
     theirs.eval()
-    model = draw_clip(config).bind(params)
+    model = draw_clip(config).bind({name: jnp.asarray(a) for name, a in params.items()})
     rng = np.random.default_rng(0)
     pixels = rng.normal(size=(3, 32, 32, 3)).astype(np.float32)
     tokens = np.zeros((3, 12), np.int32)
