@@ -1,6 +1,6 @@
 """Measure Studio's encoder, captioner, aesthetic head and inversion on pictures they never saw.
 
-python tools/measure_studio.py [--model studio] [--num_images 1000] [--num_inversions 500]
+python tools/measure_studio.py --model encoder/model [--num_images 1000] [--num_inversions 500]
 
 All by the code that real weights go through. Truth is the scene that was drawn:
 
@@ -173,7 +173,7 @@ def measure_inversion(encoder: ClipEncoder, pictures: Pictures, num: int) -> dic
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--model", default="studio", help="name or folder (studio)")
+    parser.add_argument("--model", required=True, help="the model/ of pe train_encoder")
     parser.add_argument("--num_images", type=int, default=1000)
     parser.add_argument("--num_inversions", type=int, default=500)
     parser.add_argument("--show", type=int, default=12, metavar="N", help="errors to show (12)")
