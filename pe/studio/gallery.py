@@ -69,6 +69,11 @@ def list_flavors() -> FlavorList:
     )
 
 
+def add_article(words: str) -> str:
+    """Return "a red fox" of "red fox", "an owl" of "owl"."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
 def say_place(place: str) -> str:
     """Return where that is: "in space", "on the beach", "in the forest"."""
     if place in ("space", "snow"):
@@ -96,8 +101,7 @@ def sample_prompt(rng: np.random.Generator, *, many_frac: float = 0.25) -> str:
         size = f"{some(('tiny', 'small', 'big', 'giant'))} " if rng.random() < 0.15 else ""
         if may_be_many and rng.random() < many_frac:
             return f"{some(COUNTS)} {size}{color}{found.plural}"
-        words = f"{size}{color}{found.name}"
-        return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+        return add_article(f"{size}{color}{found.name}")
 
     text = thing(may_be_many=True)
     if rng.random() < 0.3:

@@ -2,10 +2,10 @@
 
 A picture has a caption (things, place, time: never a flavor, so that inversion has to find those),
 and texts as people type them: all of it, a part of it, one thing, one flavor. What cannot be seen
-is not said: no color where a flavor or a silhouette takes it away. The score is the crowd's mean
-vote.
+is not said, but in the prompt itself, which is one of the texts: no color where a flavor or a
+silhouette takes it away. The score is the crowd's mean vote.
 
-The first lessons are plain (one thing as large as it gets), the next have one kind of thing and at
+The first lessons are plain (one thing), the next have one kind of thing and at
 most one flavor, the rest are what a gallery has. Things come in any color and any place from the
 first lesson on, and many without color: else a small model knows them by these, and no shapes.
 """
@@ -22,7 +22,7 @@ from PIL import Image
 from pe import shards
 from pe.axes import UInt
 from pe.data.image_text import INDEX_FILE, ImageTextRow, block_paths, write_block
-from pe.studio.gallery import COLORS, COUNTS, sample_prompt, say_place, say_time
+from pe.studio.gallery import COLORS, COUNTS, add_article, sample_prompt, say_place, say_time
 from pe.studio.pool import spread
 from pe.studio.render import draw_scene
 from pe.studio.scene import PLACES, WEATHERS, Entity, Scene, fill_scene, read_prompt
@@ -31,7 +31,7 @@ from pe.studio.world import FLAVORS, SUBJECTS
 
 BLOCK_ROWS, NUM_TEXTS, NUM_VOTERS = 500, 8, 7
 COUNT_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-# they leave less than an eighth of the distance between colored things (tests measure it)
+# they leave little of what tells colors of things apart (a test measures it)
 COLORLESS = frozenset((
     "art deco", "black and white", "blueprint", "charcoal sketch", "cyanotype", "duotone",
     "halftone", "infrared", "ink wash", "line art", "linocut", "monochrome", "moonlit",
@@ -90,8 +90,7 @@ def name_entity(
     words.append(found.name if count == 1 else found.plural)
     if count > 1:
         return " ".join([COUNT_WORDS[count]] * says_count + words)
-    text = " ".join(words)
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
+    return add_article(" ".join(words))
 
 
 def caption_scene(scene: Scene) -> str:
@@ -112,7 +111,7 @@ def sample_lesson_prompt(rng: np.random.Generator, place: float, config: LessonC
     count = str(rng.choice(COUNTS)) if not is_plain and rng.random() < config.many_frac else "a"
     color = f"{rng.choice(COLORS)} " if rng.random() < 0.7 else ""
     thing = f"{color}{name if count == 'a' else SUBJECTS[name].plural}"
-    text = f"{'an' if count == 'a' and thing[0] in 'aeiou' else count} {thing}"
+    text = add_article(thing) if count == "a" else f"{count} {thing}"
     if rng.random() < 0.7:
         text += f" {say_place(str(rng.choice(list(PLACES))))}"
     if is_plain:

@@ -23,7 +23,8 @@ SCHEDULES = ("constant", "rsqrt", "cosine")
 class OptimizerConfig:
     """Adafactor is T5's own choice: its rate is relative to the size of each matrix.
 
-    Muon makes the update of each hidden matrix orthogonal (arXiv:2502.16982); adamw does the rest.
+    Muon makes the update of each hidden matrix orthogonal (arXiv:2502.16982); adamw with Nesterov's
+    momentum does the rest.
 
     `parameter_scaling` off makes Adafactor's rate absolute, as prompt tuning has it
     (arXiv:2104.08691); `decay_rate` is the exponent by which its second moments forget.
