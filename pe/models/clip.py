@@ -24,6 +24,7 @@ from pe.models.clip_layers import (
     attend,
     make_blocks,
 )
+from pe.models.clip_stem import Stem
 from pe.models.layers import Linear
 
 LOGIT_SCALE = 2.6592600  # log(1 / 0.07), CLIP's first temperature
@@ -80,13 +81,16 @@ class VisionTower(nnx.Module):
     def __init__(self, config: ClipConfig, *, rngs: nnx.Rngs):
         vision, dtype = config.vision, jnp.dtype(config.dtype)
         normal = nnx.initializers.normal(vision.width**-0.5)
-        self.patch = Linear(
-            vision.patch_px**2 * 3,
-            vision.width,
-            init=nnx.initializers.lecun_normal(),
-            dtype=dtype,
-            rngs=rngs,
-        )
+        if vision.stem_width:
+            self.stem = Stem(config, rngs=rngs)
+        else:
+            self.patch = Linear(
+                vision.patch_px**2 * 3,
+                vision.width,
+                init=nnx.initializers.lecun_normal(),
+                dtype=dtype,
+                rngs=rngs,
+            )
         self.class_embedding = nnx.Param(normal(rngs.params(), (vision.width,), jnp.float32))
         positions = (vision.num_patches + 1, vision.width)
         self.position_embedding = nnx.Param(normal(rngs.params(), positions, jnp.float32))
@@ -108,13 +112,14 @@ class VisionTower(nnx.Module):
             pooled_width, config.embed_dim, init=normal, dtype=dtype, rngs=rngs
         )
         self.patch_px = vision.patch_px
+        self.has_stem = bool(vision.stem_width)
         self.has_pooler = bool(vision.num_pool_queries)
 
     def encode(
         self, pixels: Float[Array, "B Y X 3"]
     ) -> tuple[Float[Array, "B E"], Float[Array, "B L D"]]:
         """Return embeddings, and the tokens beside them: of patches, or (CoCa) of the pooler."""
-        x = self.patch(cut_patches(pixels, self.patch_px))
+        x = self.stem(pixels) if self.has_stem else self.patch(cut_patches(pixels, self.patch_px))
         first = jnp.broadcast_to(
             self.class_embedding[...].astype(x.dtype), (x.shape[0], 1, x.shape[2])
         )

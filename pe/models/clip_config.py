@@ -6,6 +6,7 @@ Weights bring their own (`pe.weights.open_clip`).
 import dataclasses
 
 ACTIVATIONS = ("gelu", "quick_gelu")
+STEM_PX = 4  # of what a stem's first stage makes one
 
 
 def _check_counts(config: object, names: tuple[str, ...]) -> None:
@@ -29,6 +30,9 @@ class VisionConfig:
     num_pool_queries  0: the class token is the image's embedding. Else (CoCa) so many learned
                       queries attend to the tower's output; the first is the embedding, the others
                       are what the captioner reads (arXiv:2205.01917 sec. 3.2, as open_clip has it)
+    stem_width        0: patches are cut out. Else a stem of convolutions makes the tokens
+                      (`pe.models.clip_stem`): the width of its first stage
+    stem_blocks       in each stage of the stem
     """
 
     image_px: int = 224
@@ -39,6 +43,8 @@ class VisionConfig:
     mlp_width: int = 3072
     num_pool_queries: int = 0
     num_pool_heads: int = 8
+    stem_width: int = 0
+    stem_blocks: int = 2
 
     def __post_init__(self) -> None:
         _check_counts(
@@ -51,6 +57,7 @@ class VisionConfig:
                 "num_heads",
                 "mlp_width",
                 "num_pool_heads",
+                "stem_blocks",
             ),
         )
         _check_heads(self, self.width, self.num_heads)
@@ -63,6 +70,23 @@ class VisionConfig:
                 f"VisionConfig.num_pool_queries: got {self.num_pool_queries}, expected 0, or 2 or "
                 "more (one for the embedding, the rest for captions)"
             )
+
+        if self.stem_width < 0:
+            raise ValueError(f"VisionConfig.stem_width: got {self.stem_width}, expected 0 or more")
+        stages = self.patch_px // STEM_PX
+        if self.stem_width and (self.patch_px % STEM_PX or stages & (stages - 1)):
+            raise ValueError(
+                f"VisionConfig.patch_px: got {self.patch_px}, expected 4, 8, 16, 32, ... with a "
+                "stem, whose stages halve the sides"
+            )
+
+    @property
+    def stem_widths(self) -> tuple[int, ...]:
+        """Return the width of each stage of the stem: doubled each time, the last the tower's."""
+        if not self.stem_width:
+            return ()
+        num = (self.patch_px // STEM_PX).bit_length()
+        return (*(self.stem_width * 2**i for i in range(num - 1)), self.width)
 
     @property
     def num_patches(self) -> int:

@@ -59,21 +59,27 @@ def _third(index: int, *, turned: bool) -> Callable[[Sequence[np.ndarray]], np.n
     return make
 
 
-def _patches(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """A convolution's [D, 3, p, p] as the matrix [p * p * 3, D] of whole patches."""
+def _windows(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """A convolution's [D, C, p, p] as the matrix [p * p * C, D] of whole windows, or patches."""
     return arrays[0].transpose(2, 3, 1, 0).reshape(-1, arrays[0].shape[0])
 
 
-def _to_convolution(array: np.ndarray) -> np.ndarray:
-    side = math.isqrt(array.shape[0] // 3)
-    return array.reshape(side, side, 3, -1).transpose(3, 2, 0, 1)
+def _to_convolution(num_channels: int) -> Callable[[np.ndarray], np.ndarray]:
+    def back(array: np.ndarray) -> np.ndarray:
+        side = math.isqrt(array.shape[0] // num_channels)
+        return array.reshape(side, side, num_channels, -1).transpose(3, 2, 0, 1)
+
+    return back
 
 
 def open_clip_recipes(config: ClipConfig, names: set[str]) -> Recipes:
     """Return {our name: recipe} for open_clip's names; `names` are those of the file."""
     text = "text." if any(name.startswith("text.") for name in names) else ""
     recipes: Recipes = {"logit_scale": Recipe(("logit_scale",), _same, _keep)}
-    recipes["visual.patch.kernel"] = Recipe(("visual.conv1.weight",), _patches, _to_convolution)
+    if config.vision.stem_width:
+        recipes |= _stem(config)
+    else:
+        recipes["visual.patch.kernel"] = _convolution("visual.conv1", 3)
     recipes["visual.class_embedding"] = Recipe(("visual.class_embedding",), _same, _keep)
     recipes["visual.position_embedding"] = Recipe(("visual.positional_embedding",), _same, _keep)
     recipes |= _norm("visual.norm_pre", "visual.ln_pre") | _norm(
@@ -115,7 +121,7 @@ def hf_recipes(config: ClipConfig) -> Recipes:
     """Return {our name: recipe} for the names of `transformers.CLIPModel`."""
     recipes: Recipes = {"logit_scale": Recipe(("logit_scale",), _same)}
     image, text = "vision_model.embeddings", "text_model.embeddings"
-    recipes["visual.patch.kernel"] = Recipe((f"{image}.patch_embedding.weight",), _patches)
+    recipes["visual.patch.kernel"] = Recipe((f"{image}.patch_embedding.weight",), _windows)
     recipes["visual.class_embedding"] = Recipe((f"{image}.class_embedding",), _same)
     recipes["visual.position_embedding"] = Recipe((f"{image}.position_embedding.weight",), _same)
     recipes |= _norm("visual.norm_pre", "vision_model.pre_layrnorm")  # so spelled
@@ -165,6 +171,26 @@ def _dense(ours: str, theirs: str) -> Recipes:
 
 def _mlp(ours: str, up: str, down: str) -> Recipes:
     return _dense(f"{ours}.mlp.up", up) | _dense(f"{ours}.mlp.down", down)
+
+
+def _convolution(theirs: str, num_channels: int) -> Recipe:
+    return Recipe((f"{theirs}.weight",), _windows, _to_convolution(num_channels))
+
+
+def _stem(config: ClipConfig) -> Recipes:
+    """Name the stem's arrays: open_clip's towers have none, so the names are ours, in its style."""
+    recipes: Recipes = {}
+    widths = (3, *config.vision.stem_widths)
+    for i in range(len(widths) - 1):
+        stage = f"visual.stem.{i}"
+        ours = f"visual.stem.stages.{i}"
+        recipes[f"{ours}.conv.kernel"] = _convolution(f"{stage}.conv", widths[i])
+        recipes |= _norm(f"{ours}.norm", f"{stage}.ln")
+        for k in range(config.vision.stem_blocks):
+            block = f"{stage}.resblocks.{k}"
+            recipes[f"{ours}.blocks.{k}.conv.kernel"] = _convolution(f"{block}.conv", widths[i + 1])
+            recipes |= _norm(f"{ours}.blocks.{k}.norm", f"{block}.ln")
+    return recipes
 
 
 def _block(ours: str, theirs: str) -> Recipes:

@@ -56,7 +56,8 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 KNOWN = {
     "image_size", "layers", "width", "head_width", "mlp_ratio", "patch_size", "patch_dropout",
     "attn_pooler_queries", "attn_pooler_heads", "output_tokens", "context_length", "vocab_size",
-    "heads", "embed_cls", "dim_head", "n_queries", "tokenizer_kwargs", "eos_id",
+    "heads", "embed_cls", "dim_head", "n_queries", "tokenizer_kwargs", "eos_id", "stem_width",
+    "stem_blocks",
 }  # fmt: skip
 # Those with the only values that are known here
 FIXED: dict[str, tuple[Any, ...]] = {
@@ -263,6 +264,7 @@ def _read_open_clip(content: dict[str, Any]) -> ClipConfig:
             mlp_width=int(width * _number(image, "mlp_ratio", 4.0)),
             num_pool_queries=_whole(image, "attn_pooler_queries", 256) if is_coca else 0,
             num_pool_heads=_whole(image, "attn_pooler_heads", 8),
+            **{key: _whole(image, key) for key in ("stem_width", "stem_blocks") if key in image},
         ),
         text=TextConfig(
             context_tokens=_whole(text, "context_length", 77),

@@ -70,6 +70,8 @@ def describe_clip(config: ClipConfig, *, pixel_mean: float, pixel_std: float) ->
         "head_width": image.width // image.num_heads,
         "mlp_ratio": image.mlp_width / image.width,
     }
+    if image.stem_width:  # a model with a stem is read here alone
+        vision_settings |= {"stem_width": image.stem_width, "stem_blocks": image.stem_blocks}
     text_settings: dict[str, Any] = {
         "context_length": text.context_tokens,
         "vocab_size": text.vocab_size,
