@@ -18,6 +18,7 @@ import numpy as np
 from flax import nnx
 
 from pe import shards
+from pe.axes import Float
 from pe.config import config_to_dict, operative_config
 from pe.data.clip_tokenizer import ClipTokenizer, read_clip_vocabulary
 from pe.data.clip_vocabulary import train_clip_vocabulary, write_clip_vocabulary
@@ -35,6 +36,7 @@ from pe.train.image_text import (
     ImageTextLossConfig,
     head_arrays,
     make_image_text_loss,
+    weigh_tokens,
 )
 from pe.train.loop import LATEST, Console, Evaluator, LoopConfig, TrainTask, train_loop
 from pe.train.mesh import Layout, MeshConfig, make_mesh, place_rows
@@ -119,7 +121,7 @@ def train_encoder(
         )
     tokenizer = _prepare(source, out, config, say=say)
     blueprint = draw_clip(config.network)
-    task = make_task(config, blueprint)
+    task = make_task(config, blueprint, token_weights=_weigh_tokens(source, tokenizer, config))
     say(
         f"{sum(int(np.prod(s.shape)) for s in task.shapes.values()):,} parameters, "
         f"{len(source):,} pictures, {tokenizer.vocab_size:,} tokens"
@@ -153,7 +155,12 @@ def train_encoder(
     return ended
 
 
-def make_task(config: EncoderConfig, blueprint: Blueprint[Clip]) -> TrainTask:
+def make_task(
+    config: EncoderConfig,
+    blueprint: Blueprint[Clip],
+    *,
+    token_weights: Float[np.ndarray, " V"] | None = None,
+) -> TrainTask:
     """Make what the loop is handed: a model that is drawn from the seed, and a head of zeros."""
     network, loop = config.network, config.loop
     shapes = {
@@ -175,7 +182,7 @@ def make_task(config: EncoderConfig, blueprint: Blueprint[Clip]) -> TrainTask:
         return jax.jit(init, out_shardings=dict(shardings))() if names else {}
 
     return TrainTask(
-        loss=make_image_text_loss(blueprint.bind, config.loss),
+        loss=make_image_text_loss(blueprint.bind, config.loss, token_weights=token_weights),
         metric_names=METRIC_NAMES,
         shapes=shapes,
         load=load,
@@ -258,6 +265,15 @@ def _prepare(
     shards.write_text(out / "config.gin", operative_config(config))
     shards.write_json(out / RUN_FILE, described)
     return ClipTokenizer(vocabulary)
+
+
+def _weigh_tokens(
+    source: ImageTextSource, tokenizer: ClipTokenizer, config: EncoderConfig
+) -> Float[np.ndarray, " V"] | None:
+    if not (config.writes_captions and config.loss.rarity_power):
+        return None
+    captions = tokenizer.tokenize([row.caption for row in source.rows], config.data.caption_tokens)
+    return weigh_tokens(captions, config.model.text.vocab_size, config.loss.rarity_power)
 
 
 def _pick_arrays(batch: Batch) -> Batch:

@@ -12,12 +12,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pe.axes import Array, Float, Int, Key
 from pe.models.clip import PAD_ID, Clip, normalize
 from pe.models.clip_layers import NEGATIVE
 from pe.models.coca import Coca
-from pe.train.loss import token_xent
+from pe.train.loss import token_nll
 from pe.train.step import LossOutput
 
 MAX_LOG_SCALE = 4.6052  # log 100, where CLIP's temperature is held
@@ -34,16 +35,20 @@ HEAD_SCALE = 10.0  # votes differ by numbers, coordinates of an embedding by ten
 class ImageTextLossConfig:
     """How much captions and votes weigh beside the contrast (CoCa: captions 2), and the pixels.
 
-    Pixels of 0 to 255 become (pixel / 255 - pixel_mean) / pixel_std.
+    rarity_power   in a caption's loss a token weighs its share of all tokens to the power of minus
+                   this; 0: all alike. What tells things apart is rarer than what tells places, so
+                   that a small tower learns shapes sooner with 0.5
+    pixel_mean     pixels of 0 to 255 become (pixel / 255 - pixel_mean) / pixel_std
     """
 
     caption_weight: float = 2.0
+    rarity_power: float = 0.0
     vote_weight: float = 0.0
     pixel_mean: float = 0.5
     pixel_std: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("caption_weight", "vote_weight"):
+        for name in ("caption_weight", "rarity_power", "vote_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(
                     f"ImageTextLossConfig.{name}: got {getattr(self, name)}, expected 0 or more"
@@ -85,26 +90,53 @@ def head_arrays(params: Mapping[str, Any]) -> tuple[Any, Any]:
     return HEAD_SCALE * params[HEAD_WEIGHT], params[HEAD_BIAS]
 
 
-def caption_xent(
-    logits: Float[Array, "B L V"], tokens: Int[Array, "B L"]
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Sum the cross entropy (nats) of each next token of captions, and count them.
+def weigh_tokens(captions: Int[np.ndarray, "R L"], size: int, power: float) -> np.ndarray:
+    """Return each token's weight [V] in the loss of captions: its share to the power of -power.
 
-    `logits` at a position are of the token behind it; padding is not said.
+    Weights are scaled so that their mean over all that is said is 1; what is never said has 1.
+
+    Example (power 1, start 1, end 2):
+      captions  [[1, 5, 2], [1, 6, 2]]
+      returns   2: 0.75, 5: 1.5, 6: 1.5
+    """
+    said = captions[:, 1:]
+    counts = np.bincount(said[said != PAD_ID].ravel(), minlength=size).astype(np.float64)
+    weights = np.where(counts > 0, np.maximum(counts, 1.0) ** -power, 0.0)
+    weights *= counts.sum() / np.sum(weights * counts)
+    return np.where(counts > 0, weights, 1.0).astype(np.float32)
+
+
+def caption_xent(
+    logits: Float[Array, "B L V"],
+    tokens: Int[Array, "B L"],
+    token_weights: Float[Array, " V"] | None = None,
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """Sum the cross entropy (nats) of each next token of captions; count them; average, weighed.
+
+    `logits` at a position are of the token behind it; padding is not said. Without weights the
+    third is the first divided by the second.
     """
     targets = tokens[:, 1:]
-    nll, _, count = token_xent(logits[:, :-1], targets, targets != PAD_ID)
-    return nll, count
+    is_said = targets != PAD_ID
+    nll = jnp.where(is_said, token_nll(logits[:, :-1], targets)[0], 0.0)
+    weights = is_said.astype(jnp.float32)
+    count = jnp.sum(weights)
+    if token_weights is not None:
+        weights *= token_weights[targets]
+    return jnp.sum(nll), count, jnp.sum(weights * nll) / jnp.maximum(jnp.sum(weights), 1e-6)
 
 
 def make_image_text_loss(
-    bind: Callable[[Any], Clip], config: ImageTextLossConfig
+    bind: Callable[[Any], Clip],
+    config: ImageTextLossConfig,
+    *,
+    token_weights: Float[np.ndarray, " V"] | None = None,
 ) -> Callable[[Any, dict[str, Any], Int[Array, ""], Key[Array, ""]], LossOutput]:
     """Make the training loss: (params, batch, step, key) -> sums over the batch's pictures.
 
     A batch has `pixels` [B Y X 3] of 0 to 255, `texts` [B L] and, for a CoCa, `captions` [B L]: ids
     with start and end, padded with 0; with a weight for votes also `scores` [B], and the parameters
-    hold a head. What is contrasted is one microbatch.
+    hold a head. What is contrasted is one microbatch. `token_weights` are those of `weigh_tokens`.
     """
 
     def loss_fn(params: Any, batch: dict[str, Any], step: Array, key: Array) -> LossOutput:
@@ -122,9 +154,11 @@ def make_image_text_loss(
         metrics |= {"caption_nll": none, "vote_error": none}
         if isinstance(model, Coca):
             captions = batch["captions"]
-            nll, said = caption_xent(model.caption_logits(tokens, captions), captions)
+            weights = None if token_weights is None else jnp.asarray(token_weights)
+            logits = model.caption_logits(tokens, captions)
+            nll, said, mean = caption_xent(logits, captions, weights)
             metrics["caption_nll"] = (nll, said)
-            total += config.caption_weight * count * nll / jnp.maximum(said, 1.0)
+            total += config.caption_weight * count * mean
         if config.vote_weight:
             weight, bias = head_arrays(params)
             error = jnp.sum(((images @ weight.T + bias)[:, 0] - batch["scores"]) ** 2)

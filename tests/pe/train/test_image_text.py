@@ -19,6 +19,7 @@ from pe.train.image_text import (
     contrast,
     head_arrays,
     make_image_text_loss,
+    weigh_tokens,
 )
 
 START, END = 10, 11
@@ -103,11 +104,33 @@ def test_votes_are_what_a_line_through_the_embedding_misses_them_by():
 def test_padding_of_captions_is_not_said():
     logits = jnp.zeros((2, 5, 12))
     tokens = jnp.asarray([[START, 3, 4, END, 0], [START, END, 0, 0, 0]])
-    nll, count = caption_xent(logits, tokens)
+    nll, count, mean = caption_xent(logits, tokens)
+    assert float(mean) == pytest.approx(float(nll) / float(count))
     assert float(count) == 4
     assert float(nll) == pytest.approx(4 * np.log(12), rel=1e-6)
     changed = logits.at[1, 1:].set(7.0 * jnp.arange(12))
     assert float(caption_xent(changed, tokens)[0]) == pytest.approx(float(nll), rel=1e-6)
+
+
+def test_rare_tokens_weigh_more_and_all_together_as_much_as_before():
+    captions = np.asarray([[START, 3, 5, END], [START, 3, 6, END], [START, 3, END, 0]])
+    weights = weigh_tokens(captions, 12, 0.5)
+    said = captions[:, 1:][captions[:, 1:] != 0]
+    assert weights[said].mean() == pytest.approx(1.0, rel=1e-6)
+    assert weights[5] == weights[6] == pytest.approx(weights[3] * np.sqrt(3), rel=1e-6)
+    assert weights[7] == 1.0  # never said
+    np.testing.assert_allclose(weigh_tokens(captions, 12, 0.0), np.ones(12), rtol=1e-6)
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 12)), jnp.float32)
+    tokens = jnp.asarray(captions)
+    nll, count, mean = caption_xent(logits, tokens, jnp.asarray(weights))
+    assert (float(nll), float(count)) == tuple(map(float, caption_xent(logits, tokens)[:2]))
+    each = -jax.nn.log_softmax(logits[:, :-1])
+    expected, total = 0.0, 0.0
+    for row, place in zip(*np.nonzero(captions[:, 1:]), strict=True):
+        token = captions[row, place + 1]
+        expected += weights[token] * float(each[row, place, token])
+        total += weights[token]
+    assert float(mean) == pytest.approx(expected / total, rel=1e-5)
 
 
 @pytest.mark.slow
