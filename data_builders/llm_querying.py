@@ -17,7 +17,8 @@ import pyarrow as pa
 from data_builders.query_check import PromptWords, check_query
 from data_builders.query_request import FIELD, KindRequest, LlmQueryConfig, make_kind_requests
 from data_builders.querying import name_kind
-from pe.engines.llm import LlmRequest, LlmRequestError
+from pe.engines.engine_error import RequestError
+from pe.engines.llm import LlmRequest
 from pe.engines.llm_session import LlmSession
 from pe.records import Inversion, Query, QueryTask, Record
 from pe.stages.stage import Drop, Result
@@ -105,7 +106,7 @@ class LlmQueryStage:
         self._prompt_words = functools.lru_cache(maxsize=4096)(PromptWords.of)
 
     def open(self) -> None:
-        """Reach or load the model. Raises LlmUnavailableError or ValueError."""
+        """Reach or load the model. Raises UnavailableError or ValueError."""
         self._session = self._make_session()
 
     def close(self) -> None:
@@ -148,7 +149,7 @@ class LlmQueryStage:
         for number in range(self.config.query.max_answers):
             try:
                 answer = await self._ask(request, prompt, material, number)
-            except LlmRequestError as failure:
+            except RequestError as failure:
                 return Refused(f"llm_{failure.reason}")
             if not isinstance(answer, Refused):
                 return answer

@@ -18,18 +18,6 @@ STRUCTURES = ("auto", "schema", "none")
 WHEN_SPENT = ("stop", "drop")
 
 
-class LlmRequestError(Exception):
-    """One request came to nothing; `reason` is a short snake_case code."""
-
-    def __init__(self, reason: str, detail: str = ""):
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason
-
-
-class LlmUnavailableError(OSError):
-    """The engine cannot go on at all; what is finished is kept. OSError: no row's own fault."""
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LlmConfig:
     """Which model answers, and how it is asked.
@@ -230,7 +218,7 @@ class Llm(Protocol):
     def name(self) -> str: ...
 
     async def open(self) -> None:
-        """Load or reach the model. Raises LlmUnavailableError or ValueError."""
+        """Load or reach the model. Raises UnavailableError or ValueError."""
         ...
 
     async def complete(
@@ -238,7 +226,7 @@ class Llm(Protocol):
     ) -> Completion:
         """Answer; `before_try` is called before each try and may raise.
 
-        Raises LlmRequestError for this request, LlmUnavailableError for all.
+        Raises RequestError for this request, UnavailableError for all.
         """
         ...
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pe.decode.budget import fit_to_budget
 from pe.decode.sampling import SamplingConfig
 from pe.decode.target_tokenizer import Target
+from pe.engines.engine_error import RequestError
 from pe.engines.expander import (
     DRAWS_PER_TEXT,
     Embed,
@@ -21,7 +22,7 @@ from pe.engines.expander import (
     count_wanted,
     request_seed,
 )
-from pe.engines.llm import Completion, Conversation, LlmRequest, LlmRequestError
+from pe.engines.llm import Completion, Conversation, LlmRequest
 from pe.engines.llm_session import LlmSession
 from pe.records import KINDS, Expansion
 from pe.text.answer import Refused, is_refusal, read_answer
@@ -187,7 +188,7 @@ class LlmExpander:
         )
         try:
             return await self._session.complete(request)
-        except LlmRequestError as failure:
+        except RequestError as failure:
             return Refused(f"llm_{failure.reason}")
 
     def _read(self, completion: Completion, query: str, sampling: SamplingConfig) -> str | Refused:

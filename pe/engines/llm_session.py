@@ -10,14 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from pe.engines.llm import (
-    Completion,
-    Llm,
-    LlmConfig,
-    LlmRequest,
-    LlmRequestError,
-    LlmUnavailableError,
-)
+from pe.engines.engine_error import RequestError, UnavailableError
+from pe.engines.llm import Completion, Llm, LlmConfig, LlmRequest
 from pe.engines.llm_cache import LlmCache
 
 A = TypeVar("A")
@@ -98,8 +92,8 @@ class LlmSession:
     async def complete(self, request: LlmRequest) -> Completion:
         """Answer a request: from the cache, from one that is under way, or by the engine.
 
-        Raises LlmRequestError for this request ("budget" where it is spent and rows are to be
-        dropped), LlmUnavailableError for all of them.
+        Raises RequestError for this request ("budget" where it is spent and rows are to be
+        dropped), UnavailableError for all of them.
         """
         if self._broken is not None:
             raise self._broken
@@ -149,8 +143,8 @@ class LlmSession:
         if spent + more <= budget:
             return
         if self.config.when_spent == "drop":
-            raise LlmRequestError("budget")
-        raise LlmUnavailableError(
+            raise RequestError("budget")
+        raise UnavailableError(
             f"the budget of {budget:,} {name} is spent ({spent:,} used or under way); what is "
             f"finished is kept: run the same command again with a larger --llm_budget_{name}, "
             "or with --gin.LlmConfig.when_spent=drop to go without the rows that are left"
@@ -200,7 +194,7 @@ def _most_tokens(request: LlmRequest) -> int:
 
 
 def _first(errors: BaseExceptionGroup) -> BaseException:
-    """Return an exception of a group: LlmUnavailableError before others, which it brought about."""
+    """Return an exception of a group: UnavailableError before others, which it brought about."""
     flat: list[BaseException] = []
     stack: list[BaseException] = [errors]
     while stack:
@@ -209,4 +203,4 @@ def _first(errors: BaseExceptionGroup) -> BaseException:
             stack += error.exceptions
         else:
             flat.append(error)
-    return next((e for e in flat if isinstance(e, LlmUnavailableError)), flat[0])
+    return next((e for e in flat if isinstance(e, UnavailableError)), flat[0])

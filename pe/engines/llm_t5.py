@@ -13,15 +13,8 @@ import numpy as np
 from pe.data.tokenizer import EOS_ID
 from pe.decode.generate import INPUT_BUCKETS, Generator, Request
 from pe.decode.sampling import SamplingConfig
-from pe.engines.llm import (
-    Completion,
-    LlmConfig,
-    LlmRequest,
-    LlmRequestError,
-    LlmUnavailableError,
-    LlmUsage,
-    identify_model,
-)
+from pe.engines.engine_error import RequestError, UnavailableError
+from pe.engines.llm import Completion, LlmConfig, LlmRequest, LlmUsage, identify_model
 from pe.engines.model import ExpanderModel, load_model
 
 GATHER_SECS = 0.01  # a batch waits so long for company
@@ -69,7 +62,7 @@ class T5Llm:
     ) -> Completion:
         """Answer with the next batch.
 
-        Raises LlmRequestError("too_long") for what cannot be read.
+        Raises RequestError("too_long") for what cannot be read.
         """
         before_try()
         inputs = self.encode(request)
@@ -84,7 +77,7 @@ class T5Llm:
         assert self._model is not None, "open() comes first"
         ids = [*self._model.vocabulary.encode(request.plain_text()), EOS_ID]
         if len(ids) > INPUT_BUCKETS[-1]:
-            raise LlmRequestError("too_long", f"{len(ids):,} tokens")
+            raise RequestError("too_long", f"{len(ids):,} tokens")
         return np.asarray(ids, np.int32)
 
     async def _work(self) -> None:
@@ -113,9 +106,7 @@ class T5Llm:
         try:
             completions = await asyncio.to_thread(self._draw, batch)
         except Exception as error:  # of JAX: memory, a lost device
-            failed = LlmUnavailableError(
-                f"{self.name} cannot go on: {type(error).__name__}: {error}"
-            )
+            failed = UnavailableError(f"{self.name} cannot go on: {type(error).__name__}: {error}")
             for waiting in batch:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(failed)

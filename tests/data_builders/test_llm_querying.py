@@ -21,7 +21,8 @@ from data_builders.llm_querying import (
 )
 from data_builders.query_request import LlmQueryConfig
 from pe import shards
-from pe.engines.llm import LlmConfig, LlmUnavailableError
+from pe.engines.engine_error import UnavailableError
+from pe.engines.llm import LlmConfig
 from pe.engines.llm_session import LlmSession, make_llm
 from pe.records import Image, Inversion, Query, QueryTask, arrow_fields
 from pe.stages.local_runner import LocalRunner, RunnerConfig
@@ -294,7 +295,7 @@ def test_a_server_that_goes_away_ends_the_run_and_nothing_is_dropped(tmp_path):
     with contextlib.ExitStack() as first_server:
         server = first_server.enter_context(serve_stub())
         stage = make_stage(server.url, tmp_path, max_tries=2)
-        with pytest.raises(LlmUnavailableError, match="run the same command again"):
+        with pytest.raises(UnavailableError, match="run the same command again"):
             runner.run(stage, Watched(prompts, ("medium",), shard_rows=200))
     with serve_stub() as server:
         stage = make_stage(server.url, tmp_path)

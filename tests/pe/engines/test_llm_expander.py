@@ -9,8 +9,9 @@ import pytest
 from pe.cli import main
 from pe.decode.sampling import SamplingConfig
 from pe.decode.target_tokenizer import Target
+from pe.engines.engine_error import RequestError
 from pe.engines.expander import Expander
-from pe.engines.llm import Completion, LlmConfig, LlmRequest, LlmRequestError, LlmUsage
+from pe.engines.llm import Completion, LlmConfig, LlmRequest, LlmUsage
 from pe.engines.llm_expander import REWRITE_WORDS, LlmExpander, make_conversation
 from pe.engines.llm_session import LlmSession
 from pe.text.split import count_words
@@ -40,7 +41,7 @@ class Scripted:
         self.requests.append(request)
         text = self.answers[min(len(self.requests), len(self.answers)) - 1]
         if text == "fails":
-            raise LlmRequestError("status_500")
+            raise RequestError("status_500")
         return Completion(text=text, is_whole=text != "cut", num_new_tokens=7)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from pe.engines.llm import Completion, LlmConfig, LlmRequestError, LlmUnavailableError
-from pe.engines.llm_server import DEAD_REQUESTS, ServerLlm, find_route
+from pe.engines.engine_error import RequestError, UnavailableError
+from pe.engines.llm import Completion, LlmConfig
+from pe.engines.llm_server import ROUTE, ServerLlm
+from pe.engines.server import DEAD_REQUESTS, find_route
 from tests.pe.engines.test_llm import make_request
 
 GOOD = {"choices": [{"message": {"content": '{"query": "red fox"}'}, "finish_reason": "stop"}],
@@ -86,7 +88,7 @@ def ask(answer: Callable, *, requests: int = 1, get_status: int = 404, **setting
             for number in range(requests):
                 try:
                     results.append(await llm.complete(make_request(seed=number)))
-                except (LlmRequestError, LlmUnavailableError) as error:
+                except (RequestError, UnavailableError) as error:
                     results.append(error)
         finally:
             await llm.close()
@@ -138,7 +140,7 @@ def test_a_request_that_always_fails_is_given_up_with_its_reason():
     (failed, good), seen, _ = ask(
         lambda body, number: (503, "") if body["seed"] == 0 else (200, GOOD), requests=2
     )
-    assert isinstance(failed, LlmRequestError)
+    assert isinstance(failed, RequestError)
     assert failed.reason == "status_503"
     assert good.text
     assert len(seen.bodies) == 5
@@ -149,7 +151,7 @@ def test_an_answer_that_does_not_come_in_time_is_tried_again():
         llm = ServerLlm(LlmConfig(url=url, model="m", timeout_secs=0.2, max_tries=2))
         await llm.open()
         try:
-            with pytest.raises(LlmRequestError, match="timeout"):
+            with pytest.raises(RequestError, match="timeout"):
                 await llm.complete(make_request())
         finally:
             await llm.close()
@@ -190,7 +192,7 @@ def test_what_a_server_does_not_know_is_left_out_and_said_once(option: str, told
 
 def test_a_schema_that_must_be_is_not_left_out():
     (error,), seen, _ = ask(lambda body, number: (400, "response_format"), structured="schema")
-    assert isinstance(error, LlmUnavailableError)
+    assert isinstance(error, UnavailableError)
     assert len(seen.bodies) == 1
 
 
@@ -208,7 +210,7 @@ def test_one_prompt_that_a_server_refuses_costs_only_its_row():
 
 def test_a_model_that_is_not_there_ends_the_run_naming_it():
     (error,), seen, _ = ask(lambda body, number: (404, {"error": "no model m here"}))
-    assert isinstance(error, LlmUnavailableError)
+    assert isinstance(error, UnavailableError)
     assert "model 'm' with status 404" in str(error)
     assert "no model m here" in str(error)
     assert len(seen.bodies) == 1
@@ -230,7 +232,7 @@ def test_the_key_is_sent_and_never_told(monkeypatch):
 
 def test_a_refused_key_is_seen_before_anything_is_asked(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(LlmUnavailableError, match=r"refuses the key .* it is not set"):
+    with pytest.raises(UnavailableError, match=r"refuses the key .* it is not set"):
         ask(lambda body, number: (200, GOOD), get_status=401)
 
 
@@ -242,16 +244,14 @@ def test_where_no_server_listens_it_is_said_at_once():
         finally:
             await llm.close()
 
-    with pytest.raises(
-        LlmUnavailableError, match=r"no server answers at http://127.0.0.1:9/v1/chat"
-    ):
+    with pytest.raises(UnavailableError, match=r"no server answers at http://127.0.0.1:9/v1/chat"):
         asyncio.run(open_nowhere())
 
 
 def test_a_server_that_no_longer_does_anything_ends_the_run():
     found, seen, _ = ask(lambda body, number: (500, ""), requests=DEAD_REQUESTS + 2, max_tries=1)
     kinds = [type(error) for error in found]
-    assert kinds == [LlmRequestError] * (DEAD_REQUESTS - 1) + [LlmUnavailableError] * 3
+    assert kinds == [RequestError] * (DEAD_REQUESTS - 1) + [UnavailableError] * 3
     assert "no longer answers (last: status_500)" in str(found[-1])
     assert len(seen.bodies) == DEAD_REQUESTS
 
@@ -260,12 +260,12 @@ def test_redirects_are_not_followed():
     (error,), _, _ = ask(
         lambda body, number: (307, "", {"Location": "http://127.0.0.1:9/elsewhere"})
     )
-    assert isinstance(error, LlmUnavailableError)
+    assert isinstance(error, UnavailableError)
     assert "status 307" in str(error)
 
 
 def test_the_route_is_found_from_any_form_of_the_address():
     route = "http://h:1/v1/chat/completions"
-    assert find_route("http://h:1") == find_route("http://h:1/") == route
-    assert find_route("http://h:1/v1") == find_route("http://h:1/v1/") == find_route(route) == route
-    assert find_route("https://h/api/v2") == "https://h/api/v2/chat/completions"
+    for url in ("http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/", route):
+        assert find_route(url, ROUTE) == route
+    assert find_route("https://h/api/v2", ROUTE) == "https://h/api/v2/chat/completions"

@@ -6,14 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pe.engines.llm import (
-    Completion,
-    LlmConfig,
-    LlmRequest,
-    LlmRequestError,
-    LlmUnavailableError,
-    LlmUsage,
-)
+from pe.engines.engine_error import RequestError, UnavailableError
+from pe.engines.llm import Completion, LlmConfig, LlmRequest, LlmUsage
 from pe.engines.llm_session import LlmSession, make_llm
 from tests.pe.engines.test_llm import make_request
 
@@ -40,9 +34,9 @@ class Echo:
         self.usage.num_requests += 1
         await asyncio.sleep(0.001)
         if request.text == "bad":
-            raise LlmRequestError("status_500")
+            raise RequestError("status_500")
         if request.text == "gone":
-            raise LlmUnavailableError("gone")
+            raise UnavailableError("gone")
         self.usage.num_tokens += 10
         return Completion(text=request.text.upper(), num_prompt_tokens=6, num_new_tokens=4)
 
@@ -51,7 +45,7 @@ def ask(session: LlmSession, texts: list[str]) -> list[str]:
     async def one(text: str) -> str:
         try:
             return (await session.complete(make_request(text))).text
-        except LlmRequestError as failure:
+        except RequestError as failure:
             return failure.reason
 
     return session.map(one, texts)
@@ -79,7 +73,7 @@ def test_the_same_request_is_sent_once_at_a_time_and_over_restarts(tmp_path):
 def test_what_concerns_all_ends_all():
     with (
         LlmSession(Echo(), LlmConfig()) as session,
-        pytest.raises(LlmUnavailableError, match="gone"),
+        pytest.raises(UnavailableError, match="gone"),
     ):
         ask(session, ["a", "gone", "b"])
 
@@ -91,7 +85,7 @@ def test_a_budget_of_requests_holds_over_restarts_and_can_be_raised(tmp_path):
         assert ask(session, ["a", "b"]) == ["A", "B"]
     with LlmSession(Echo(), config, cache=path) as session:
         assert ask(session, ["a", "c"]) == ["A", "C"]
-        with pytest.raises(LlmUnavailableError, match=r"of 3 requests .*--llm_budget_requests"):
+        with pytest.raises(UnavailableError, match=r"of 3 requests .*--llm_budget_requests"):
             ask(session, ["d"])
         assert session.llm.usage.num_requests == 1
     with LlmSession(Echo(), LlmConfig(budget_requests=4), cache=path) as session:
@@ -131,9 +125,9 @@ def test_answers_that_cannot_be_kept_end_the_run(tmp_path, monkeypatch):
 def test_an_engine_that_does_not_open_leaves_nothing_behind(tmp_path):
     class Closed(Echo):
         async def open(self) -> None:
-            raise LlmUnavailableError("no server")
+            raise UnavailableError("no server")
 
-    with pytest.raises(LlmUnavailableError, match="no server"):
+    with pytest.raises(UnavailableError, match="no server"):
         LlmSession(Closed(), LlmConfig(), cache=tmp_path / "cache.sqlite")
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from data_builders.query_request import FIELD, LlmQueryConfig, make_kind_requests
 from pe.data.tokenizer import VocabularyConfig, train_vocabulary
-from pe.engines.llm import LlmConfig, LlmRequest, LlmRequestError
+from pe.engines.engine_error import RequestError
+from pe.engines.llm import LlmConfig, LlmRequest
 from pe.engines.llm_session import LlmSession, make_llm
 from pe.engines.llm_t5 import T5Llm
 from tests.pe.engines.test_llm import make_request
@@ -57,7 +58,7 @@ def test_usage_counts_requests_and_tokens(folder):
 
 def test_a_request_that_cannot_be_read_is_that_rows_failure(folder):
     llm = T5Llm(LlmConfig(model=folder))
-    with LlmSession(llm, llm.config) as session, pytest.raises(LlmRequestError, match="too_long"):
+    with LlmSession(llm, llm.config) as session, pytest.raises(RequestError, match="too_long"):
         session.map(session.complete, [make_request("word " * 3000)])
 
 
