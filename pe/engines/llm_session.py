@@ -5,7 +5,6 @@ concurrency is what holds them back.
 """
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +12,7 @@ from typing import TypeVar
 from pe.engines.engine_error import RequestError, UnavailableError
 from pe.engines.llm import Completion, Llm, LlmConfig, LlmRequest
 from pe.engines.llm_cache import LlmCache
+from pe.engines.loop_thread import LoopThread
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -51,11 +51,9 @@ class LlmSession:
         self._reserved_tokens = 0  # of requests under way
         self._broken: OSError | None = None  # why answers can no longer be kept
         self._under_way: dict[bytes, asyncio.Future[Completion]] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="llm", daemon=True)
-        self._thread.start()
+        self._thread = LoopThread("llm")
         try:
-            self._run(self._open())
+            self._thread.run(self._open())
         except BaseException:
             self.close()
             raise
@@ -66,28 +64,13 @@ class LlmSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, coroutine: Awaitable[B]) -> B:
-        async def wait() -> B:
-            return await coroutine
-
-        return asyncio.run_coroutine_threadsafe(wait(), self._loop).result()
-
     async def _open(self) -> None:
         self._writer = asyncio.create_task(self._write_often())
         await self.llm.open()
 
     def map(self, function: Callable[[A], Awaitable[B]], items: Sequence[A]) -> list[B]:
         """Return function(item) of every item, in order; the first exception ends all of them."""
-
-        async def run() -> list[B]:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_call(function, item)) for item in items]
-            return [task.result() for task in tasks]
-
-        try:
-            return self._run(run())
-        except BaseExceptionGroup as errors:
-            raise _first(errors) from errors
+        return self._thread.map(function, items)
 
     async def complete(self, request: LlmRequest) -> Completion:
         """Answer a request: from the cache, from one that is under way, or by the engine.
@@ -105,7 +88,7 @@ class LlmSession:
         if found is not None:
             self.llm.usage.num_cached += 1
             return found
-        future = self._under_way[key] = self._loop.create_future()
+        future = self._under_way[key] = self._thread.loop.create_future()
         try:
             completion = await self._complete_within_budget(request)
         except BaseException as error:
@@ -167,12 +150,10 @@ class LlmSession:
 
     def close(self) -> None:
         """Close the engine, write what is not on disk yet, and end the thread."""
-        if self._loop.is_closed():
+        if self._thread.is_closed:
             return
-        self._run(self._shut())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.run(self._shut())
+        self._thread.close()
         self._write()
         self._cache.close()
 
@@ -181,26 +162,9 @@ class LlmSession:
         await self.llm.close()
 
 
-async def _call(function: Callable[[A], Awaitable[B]], item: A) -> B:
-    return await function(item)
-
-
 def _most_tokens(request: LlmRequest) -> int:
     """Return a bound of what a request costs, before anybody has counted."""
     shared = request.conversation
     chars = len(shared.system(has_form=True)) + len(request.text)
     chars += sum(len(asked) + len(answered) for asked, answered in shared.examples)
     return chars // CHARS_PER_TOKEN + request.max_tokens
-
-
-def _first(errors: BaseExceptionGroup) -> BaseException:
-    """Return an exception of a group: UnavailableError before others, which it brought about."""
-    flat: list[BaseException] = []
-    stack: list[BaseException] = [errors]
-    while stack:
-        error = stack.pop()
-        if isinstance(error, BaseExceptionGroup):
-            stack += error.exceptions
-        else:
-            flat.append(error)
-    return next((e for e in flat if isinstance(e, UnavailableError)), flat[0])
