@@ -10,9 +10,8 @@ import html
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from PIL import Image as PilImage
-
-from pe.engines.t2i import ImageModel
+from pe.engines.engine_error import RequestError
+from pe.engines.t2i import ImageModel, Picture
 
 JPEG_QUALITY = 88
 STYLE = """
@@ -34,6 +33,8 @@ h2 { font-size: 1.15rem; font-weight: 600; margin: 0 0 1rem; }
 .set h3 { grid-column: 1 / -1; }
 figure { margin: 0; }
 img { display: block; width: 100%; height: auto; border-radius: 6px; background: var(--line); }
+p.none { aspect-ratio: 1; margin: 0; padding: 1rem; border-radius: 6px; background: var(--line);
+  color: var(--soft); }
 figcaption { font-size: .8rem; line-height: 1.35; color: var(--soft); margin-top: .35rem;
   overflow-wrap: anywhere; }
 footer { color: var(--soft); font-size: .8rem; border-top: 1px solid var(--line);
@@ -89,8 +90,8 @@ def _head(title: str) -> str:
 
 def _show_query(
     expanded: ExpandedQuery,
-    straight: Iterable[PilImage.Image],
-    varied: Iterable[PilImage.Image],
+    straight: Iterable[Picture],
+    varied: Iterable[Picture],
 ) -> str:
     query = html.escape(expanded.query)
     left = "".join(_show_picture(image, expanded.query, "") for image in straight)
@@ -105,11 +106,15 @@ def _show_query(
     )
 
 
-def _show_picture(image: PilImage.Image, text: str, caption: str) -> str:
+def _show_picture(image: Picture, text: str, caption: str) -> str:
+    told = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    if isinstance(image, RequestError):
+        return (
+            f'<figure><p class="none">No picture: {html.escape(image.reason)}</p>{told}</figure>\n'
+        )
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=JPEG_QUALITY)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    told = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     return (
         f'<figure><img src="data:image/jpeg;base64,{data}" alt="{html.escape(text)}" '
         f'width="{image.width}" height="{image.height}">{told}</figure>\n'

@@ -1,9 +1,11 @@
-"""Studio as an image model like others."""
+"""Studio as an image model like others, and the one that a config names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from PIL import Image as PilImage
 
+from pe.engines.t2i import STUDIO, ImageModel, Picture, T2iConfig
 from pe.studio.render import SIZE, render
 
 
@@ -14,7 +16,32 @@ class StudioModel:
         self.size = size
         self.name = f"studio@{size}"
 
-    def render(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[PilImage.Image]:
+    def render(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Picture]:
         """Draw each prompt by its seed."""
         pairs = zip(prompts, seeds, strict=True)
         return [PilImage.fromarray(render(prompt, seed, size=self.size)) for prompt, seed in pairs]
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+def load_image_model(
+    config: T2iConfig,
+    *,
+    sent_log: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> ImageModel:
+    """Load or reach the image model that a config names; `sent_log` is where requests are counted.
+
+    Raises ValueError for one that is not to be had, UnavailableError for a server that is not
+    there.
+    """
+    if config.url:
+        from pe.engines.t2i_server import ServerImageModel
+
+        return ServerImageModel(config, sent_log=sent_log, say=say)
+    if config.model == STUDIO:
+        return StudioModel(config.size_px or SIZE)
+    from pe.engines.t2i_diffusers import DiffusersModel
+
+    return DiffusersModel(config)
