@@ -17,7 +17,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from data_builders import card
 from data_builders.cleaning import DuplicateConfig, DuplicateStage
@@ -39,7 +38,8 @@ from pe.engines.aesthetics import AestheticConfig
 from pe.engines.inverter import InverterConfig
 from pe.engines.llm import LlmConfig
 from pe.pairs import PairConfig
-from pe.records import Dropped, Pair, arrow_schema
+from pe.records import Pair
+from pe.stages.finished import read_children, read_dropped
 from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig, Source, StageFolder
 from pe.stages.stage import Stage
 
@@ -230,11 +230,11 @@ def publish(
     shutil.rmtree(new, ignore_errors=True)
     for name in ("pairs", "dropped"):
         (new / name).mkdir(parents=True)
-    tables = (table for table in read_pairs(folders[-1].folder) if len(table))
+    tables = (table for table in read_children(folders[-1].folder, Pair) if len(table))
     for index, table in enumerate(tables):
         shards.write_table(new / "pairs" / shards.shard_name(index), table)
     for index, folder in enumerate(folders):
-        table = pa.concat_tables(list(read_dropped(folder)))
+        table = pa.concat_tables(list(read_dropped(folder.folder, folder.stats.name)))
         shards.write_table(new / "dropped" / shards.shard_name(index), table)
     export_tfds(new / "pairs", new, file_format=config.file_format)
     shards.write_text(new / "config.gin", operative_config(config))
@@ -248,29 +248,6 @@ def publish(
         (new / name).replace(out / name)
     (new / STATS).replace(out / STATS)
     shutil.rmtree(new)
-
-
-def read_pairs(folder: Path) -> Iterator[pa.Table]:
-    """Yield the pairs of the last stage, a table a shard."""
-    schema = arrow_schema(Pair)
-    for shard in shards.iterate_shards(folder, ["children"]):
-        flat = pc.list_flatten(shard["children"].combine_chunks())
-        columns = [flat.field(i) for i in range(flat.type.num_fields)]
-        yield pa.table(columns, schema=schema)
-
-
-def read_dropped(folder: StageFolder) -> Iterator[pa.Table]:
-    """Yield the dropped rows of a stage as Dropped records, a table a shard."""
-    for path in shards.list_shards(folder.folder):
-        parent = pq.read_schema(path).metadata[b"input"].decode()
-        table = pq.read_table(path, columns=list(dict.fromkeys(["row", parent, "reason"])))
-        table = table.filter(pc.is_valid(table["reason"]))
-        parents, rows = table[parent].to_pylist(), table["row"].to_pylist()
-        records = [
-            Dropped(stage=folder.stats.name, parent_id=parent["id"], reason=reason, uri=row["id"])
-            for parent, row, reason in zip(parents, rows, table["reason"].to_pylist(), strict=True)
-        ]
-        yield pa.Table.from_pylist([r.to_row() for r in records], schema=arrow_schema(Dropped))
 
 
 def find_row(data: Path, record_id: str) -> list[dict[str, Any]]:

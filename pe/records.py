@@ -128,7 +128,7 @@ class Pair(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Expansion(Record):
-    """A prompt that a model made of a query.
+    """A prompt that a model made of a query; `number` says which of the query's it is, from 0.
 
     `logprob` (nats, summed; None where the model does not tell) and `num_tokens` are of the text as
     it was drawn, before anything was cut to end it with a phrase or to fit a budget.
@@ -142,6 +142,35 @@ class Expansion(Record):
     logprob: float | None
     num_tokens: int
     model: str
+    number: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rendering(Record):
+    """A picture of an expansion. `uri` is its file, from the folder of all pictures."""
+
+    ID_FIELDS = ("expansion_id", "seed", "t2i")
+    expansion_id: str
+    uri: str
+    seed: int
+    t2i: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Score(Record):
+    """How well a picture shows what was asked for: `value`, and what it is made of.
+
+    `version` names the weights and the formula.
+    """
+
+    ID_FIELDS = ("rendering_id", "name", "version")
+    rendering_id: str
+    name: str
+    version: str
+    value: float
+    query_cosine: float
+    prompt_cosine: float
+    aesthetic: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

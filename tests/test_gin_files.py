@@ -6,12 +6,14 @@ import pytest
 
 from data_builders.main import BuildConfig
 from pe.config import load_config
+from pe.refine.round import RefineConfig
 from pe.train.encoder import EncoderConfig
 from pe.train.run import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for path in ROOT.glob("gin/**/*.gin") if path.parent.name != "t5x")
-ROOTS = {"builders": BuildConfig, "studio": EncoderConfig}  # all others: a T5's training
+# all others: a T5's training
+ROOTS = {"builders": BuildConfig, "studio": EncoderConfig, "refine": RefineConfig}
 HEADER = ("# Provides:", "# Requires:", "# Hardware:")
 
 
@@ -24,7 +26,10 @@ def in_the_repository(monkeypatch: pytest.MonkeyPatch):
 def test_a_gin_file_opens_with_its_header(path: Path):
     text = path.read_text(encoding="utf-8")
     header = [line for line in text.splitlines() if line.startswith("#")]
-    for start in (*HEADER, *(["# Command:"] if path.parent.name in ("runs", "studio") else [])):
+    for start in (
+        *HEADER,
+        *(["# Command:"] if path.parent.name in ("runs", "studio", "refine") else []),
+    ):
         assert any(line.startswith(start) for line in header), f"{path} has no {start}"
 
 

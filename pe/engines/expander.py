@@ -1,5 +1,6 @@
 """Expanders: query in, N different prompts out. The protocol, and the trained T5."""
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -278,11 +279,11 @@ def count_wanted(n: int, candidates: int | None) -> int:
 def choose_expansions(
     expansions: Sequence[Expansion], n: int, *, embed: Embed | None = None
 ) -> list[Expansion]:
-    """Return the n expansions whose texts differ most, in the order they came."""
-    if len(expansions) == n:
-        return list(expansions)
-    chosen = choose_diverse([expansion.text for expansion in expansions], n, embed=embed)
-    return [expansions[i] for i in chosen]
+    """Return the n expansions whose texts differ most, in the order they came, numbered."""
+    chosen = range(n)
+    if len(expansions) != n:
+        chosen = choose_diverse([expansion.text for expansion in expansions], n, embed=embed)
+    return [dataclasses.replace(expansions[i], number=k) for k, i in enumerate(chosen)]
 
 
 def request_seed(seed: int, prefix: str, query: str) -> int:

@@ -35,7 +35,7 @@ class DiffusersModel:
         dtype = config.dtype
         if dtype == "auto":
             dtype = "bfloat16" if has_accelerator else "float32"
-        self.name = f"{identify_pipeline(folder)}/{_describe(config, dtype)}"
+        self.name = name_pipeline(config)
         try:
             self._pipeline = diffusers.DiffusionPipeline.from_pretrained(
                 folder,
@@ -158,14 +158,17 @@ def identify_pipeline(folder: Path) -> str:
     return f"{folder.resolve().name}#{digest.hexdigest()}"
 
 
-def _describe(config: T2iConfig, dtype: str) -> str:
+def name_pipeline(config: T2iConfig) -> str:
+    """Return the name of a pipeline with its settings; nothing of it is loaded."""
     parts = {
         "size": config.size_px,
         "steps": config.num_steps,
         "guidance": config.guidance,
         "negative": config.negative_prompt or None,
+        "variant": config.variant or None,
     }
-    return ",".join([dtype, *(f"{k}={v}" for k, v in parts.items() if v is not None)])
+    told = [config.dtype, *(f"{k}={v}" for k, v in parts.items() if v is not None)]
+    return f"{identify_pipeline(find_pipeline(config))}/{','.join(told)}"
 
 
 def _import() -> tuple[Any, Any]:

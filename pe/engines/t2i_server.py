@@ -75,8 +75,7 @@ class ServerImageModel:
         say: Callable[[str], None] = lambda _: None,
     ):
         self.config = config
-        size = f"@{config.size_px}" if config.size_px else ""
-        self.name = f"{config.model}{size}"
+        self.name = name_served(config)
         self.usage = ServerUsage()
         self._sent = SentLog(sent_log)
         options = {k: v for k, v in OPTIONS.items() if k != "size" or config.size_px}
@@ -151,6 +150,11 @@ class ServerImageModel:
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
             raise RequestError("picture_not_fetched") from error
         return b"".join(parts)
+
+
+def name_served(config: T2iConfig) -> str:
+    """Return the name of a server's model with its size; where it is served is no part of it."""
+    return f"{config.model}@{config.size_px}" if config.size_px else config.model
 
 
 def _read_answer(content: bytes) -> bytes | str:

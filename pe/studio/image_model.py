@@ -14,7 +14,7 @@ class StudioModel:
 
     def __init__(self, size: int = SIZE):
         self.size = size
-        self.name = f"studio@{size}"
+        self.name = f"{STUDIO}@{size}"
 
     def render(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Picture]:
         """Draw each prompt by its seed."""
@@ -23,6 +23,22 @@ class StudioModel:
 
     def close(self) -> None:
         """It holds nothing."""
+
+
+def name_image_model(config: T2iConfig) -> str:
+    """Return the `name` of the model that a config names, which is not loaded.
+
+    Raises ValueError for a pipeline that is not to be had.
+    """
+    if config.url:
+        from pe.engines.t2i_server import name_served
+
+        return name_served(config)
+    if config.model == STUDIO:
+        return StudioModel(config.size_px or SIZE).name
+    from pe.engines.t2i_diffusers import name_pipeline
+
+    return name_pipeline(config)
 
 
 def load_image_model(

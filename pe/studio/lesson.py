@@ -2,8 +2,8 @@
 
 A picture has a caption (things, place, time: never a flavor, so that inversion has to find those),
 and texts as people type them: all of it, a part of it, one thing, one flavor. What cannot be seen
-is not said, but in the prompt itself, which is one of the texts: no color where a flavor or a
-silhouette takes it away. The score is the crowd's mean vote.
+is not said: no "8k", and no color where a flavor or a silhouette takes it away, but for the prompt
+itself, which is one of the texts. The score is the crowd's mean vote.
 
 The first lessons are plain (one thing), the next have one kind of thing and at
 most one flavor, the rest are what a gallery has. Things come in any color and any place from the
@@ -22,7 +22,15 @@ from PIL import Image
 from pe import shards
 from pe.axes import UInt
 from pe.data.image_text import INDEX_FILE, ImageTextRow, block_paths, write_block
-from pe.studio.gallery import COLORS, COUNTS, add_article, sample_prompt, say_place, say_time
+from pe.studio.gallery import (
+    COLORS,
+    COUNTS,
+    UNKNOWN_FLAVORS,
+    add_article,
+    sample_prompt,
+    say_place,
+    say_time,
+)
 from pe.studio.pool import spread
 from pe.studio.render import draw_scene
 from pe.studio.scene import PLACES, WEATHERS, Entity, Scene, fill_scene, read_prompt
@@ -126,7 +134,7 @@ def sample_text(scene: Scene, prompt: str, rng: np.random.Generator) -> str:
     caption, flavors = caption_scene(scene), [str(f) for f in rng.permutation(scene.flavors)]
     thing = scene.entities[int(rng.integers(len(scene.entities)))]
     if kind < 0.2:
-        return prompt
+        return ", ".join(part for part in prompt.split(", ") if part not in UNKNOWN_FLAVORS)
     if kind < 0.4:
         return ", ".join([caption, *flavors])
     if kind < 0.6:

@@ -6,6 +6,8 @@ only rename, transpose and cut; the values and their types are left as they are.
 
 import dataclasses
 import functools
+import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from flax import nnx
 from pe.models.t5 import T5, T5Config
 
 SHOWN_NAMES = 5
+HASHED_BYTES = 64_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,26 @@ def list_names(names: Iterable[str], *, shown: int = SHOWN_NAMES) -> str:
     names = list(names)
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
+
+
+def _size_and_name(item: tuple[str, StoredArray]) -> tuple[int, str]:
+    return math.prod(item[1].shape), item[0]
+
+
+def hash_values(checkpoint: Checkpoint) -> str:
+    """Return 16 hex digits of a model's values: of its smallest arrays, 64 MB in all.
+
+    Norms' scales, biases and adapters are small, and change whatever is trained.
+    """
+    digest = hashlib.blake2b(repr(checkpoint.config).encode(), digest_size=8)
+    num_bytes = 0
+    for name, array in sorted(checkpoint.arrays.items(), key=_size_and_name):
+        num_bytes += math.prod(array.shape) * array.dtype.itemsize
+        if num_bytes > HASHED_BYTES:
+            break
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array.read()).tobytes())
+    return digest.hexdigest()
 
 
 def load_params(

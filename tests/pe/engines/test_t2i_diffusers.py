@@ -47,7 +47,9 @@ def pipeline(tmp_path_factory, transformers):
     )  # fmt: skip
     made = diffusers.StableDiffusionPipeline(
         vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet,
-        scheduler=diffusers.DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        scheduler=diffusers.DDIMScheduler(
+            clip_sample=False, set_alpha_to_one=False, steps_offset=1
+        ),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     made.save_pretrained(folder / "safe")

@@ -1,0 +1,122 @@
+"""`pe refine`: a trained expander in, the same aligned to an image model out."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pe.commands.flag import add_gin_flags, gin_epilog, load_settings, new_command, quiet_libraries
+
+
+def _refine_config() -> type:
+    from pe.refine.round import RefineConfig
+
+    return RefineConfig
+
+
+def add_refine(commands: Any, with_help: bool) -> None:
+    command = new_command(
+        commands,
+        "refine",
+        _run_refine,
+        "Align an expander to an image model: expand held-out queries, draw and score the prompts, "
+        "and train on from the base with those that score high.",
+        gin_epilog(_refine_config, with_help),
+    )
+    command.add_argument(
+        "--model", required=True, metavar="MODEL", help="the base: a run, a folder, T5X or the hub"
+    )
+    command.add_argument(
+        "--data",
+        metavar="DIR",
+        help="the --out of pe build: queries of its refine half are expanded, and the trainer "
+        "draws its pairs beside those that are kept",
+    )
+    command.add_argument(
+        "--expansions",
+        metavar="FILE",
+        help="lines of pe expand --json: these are drawn and scored, in place of new ones",
+    )
+    command.add_argument("--out", required=True, metavar="DIR", help="where the rounds go")
+    command.add_argument("--rounds", type=int, default=1, metavar="R", help="one by default")
+    command.add_argument(
+        "--pairs_only", action="store_true", help="choose the pairs and train nothing"
+    )
+    command.add_argument(
+        "--t2i", metavar="MODEL", help="studio, a diffusers pipeline or a server's model (studio)"
+    )
+    command.add_argument("--t2i_url", metavar="URL", help="an OpenAI-compatible server that draws")
+    command.add_argument("--encoder", metavar="MODEL", help="a CLIP or CoCa that scores pictures")
+    command.add_argument("--limit", type=int, metavar="N", help="expand only the first N queries")
+    add_gin_flags(command)
+
+
+def _run_refine(args: argparse.Namespace) -> None:
+    quiet_libraries()
+    if args.rounds < 1:
+        raise ValueError(f"--rounds: got {args.rounds}, expected 1 or more")
+    if args.expansions and args.rounds > 1:
+        raise ValueError("--expansions are those of one round; leave out --rounds")
+    flags = {
+        "T2iConfig.model": args.t2i,
+        "T2iConfig.url": args.t2i_url,
+        "ScoreConfig.encoder": args.encoder,
+        "RefineSourceConfig.limit": args.limit,
+    }
+    extra = [f"{name}={value!r}" for name, value in flags.items() if value is not None]
+    config = load_settings(_refine_config(), args, extra)
+    from pe.console import StageProgress, say
+    from pe.refine.round import RUN, RoundInput, choose_pairs
+
+    out, expander = Path(args.out), args.model
+    for number in range(1, args.rounds + 1):
+        given = RoundInput(
+            data=None if args.expansions else _existing(args.data, "--data"),
+            expansions=_existing(args.expansions, "--expansions") if args.expansions else None,
+            expander=expander,
+            number=number,
+        )
+        with StageProgress() as progress:
+            stats = choose_pairs(given, out, config, progress=progress, say=say)
+        folder = out / f"round{number}"
+        scored, kept = stats["stages"][-1]["in"], stats["stages"][-1]["out"]
+        say(f"round {number}: {kept:,} of {scored:,} kept; see {folder / 'report.html'}")
+        if args.pairs_only:
+            continue
+        if not _train(args, folder, config):
+            say(f"stopped and saved: {folder / RUN}; the same command goes on")
+            return
+        expander = str(folder / RUN)
+        say(f"done: {expander}; try it with  pe expand 'a cat' --model {expander}")
+
+
+def _existing(path: str | None, flag: str) -> Path:
+    if path is None:
+        raise ValueError(f"{flag} is missing; expected the --out of pe build (or --expansions)")
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{flag} {path}: there is nothing; check the path")
+    return Path(path)
+
+
+def _train(args: argparse.Namespace, folder: Path, config: Any) -> bool:
+    """Train on from the base; return whether it came to its end."""
+    from pe.console import TrainProgress, say
+    from pe.data.sources import DataSpec
+    from pe.eval.validation import make_validation
+    from pe.refine.round import RUN
+    from pe.train.run import train
+
+    data = [DataSpec(str(folder), config.refined_rate)]
+    known = data if args.data is None else [DataSpec(args.data)]  # what has a validation split
+    if args.data is not None and config.refined_rate < 1.0:
+        data.insert(0, DataSpec(args.data, 1.0 - config.refined_rate))
+    with TrainProgress(config.train.loop.num_steps) as console:
+        ended = train(
+            data,
+            folder / RUN,
+            config.train,
+            init=args.model,
+            make_evaluators=make_validation(known, config.train, say=say),
+            console=console,
+            say=say,
+        )
+    return ended != "stopped"

@@ -1,0 +1,34 @@
+"""What finished stages hold, as records: the children of the last, the drops of each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pe import shards
+from pe.records import Dropped, Record, arrow_schema
+
+
+def read_children(folder: Path, record_type: type[Record]) -> Iterator[pa.Table]:
+    """Yield the records that a stage made, a table a shard."""
+    schema = arrow_schema(record_type)
+    for shard in shards.iterate_shards(folder, ["children"]):
+        flat = pc.list_flatten(shard["children"].combine_chunks())
+        columns = [flat.field(i) for i in range(flat.type.num_fields)]
+        yield pa.table(columns, schema=schema)
+
+
+def read_dropped(folder: Path, stage: str) -> Iterator[pa.Table]:
+    """Yield the dropped rows of a stage as Dropped records, a table a shard."""
+    for path in shards.list_shards(folder):
+        parent = pq.read_schema(path).metadata[b"input"].decode()
+        table = pq.read_table(path, columns=list(dict.fromkeys(["row", parent, "reason"])))
+        table = table.filter(pc.is_valid(table["reason"]))
+        parents, rows = table[parent].to_pylist(), table["row"].to_pylist()
+        records = [
+            Dropped(stage=stage, parent_id=parent["id"], reason=reason, uri=row["id"])
+            for parent, row, reason in zip(parents, rows, table["reason"].to_pylist(), strict=True)
+        ]
+        yield pa.Table.from_pylist([r.to_row() for r in records], schema=arrow_schema(Dropped))
