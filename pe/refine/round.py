@@ -29,6 +29,7 @@ from pe.engines.t2i import ImageModel, T2iConfig
 from pe.engines.vision import ImageTextEncoder, share_encoder
 from pe.records import Pair
 from pe.refine.expansion import ExpansionConfig, ExpansionKey, ExpansionStage
+from pe.refine.pictures import PictureConfig, PictureFolder
 from pe.refine.rendering import RenderConfig, RenderKey, RenderStage
 from pe.refine.report import write_report
 from pe.refine.scoring import ScoreConfig, ScoreKey, ScoreStage
@@ -58,6 +59,7 @@ class RefineConfig:
     expansion: ExpansionConfig = dataclasses.field(default_factory=ExpansionConfig)
     t2i: T2iConfig = dataclasses.field(default_factory=T2iConfig)
     render: RenderConfig = dataclasses.field(default_factory=RenderConfig)
+    pictures: PictureConfig = dataclasses.field(default_factory=PictureConfig)
     score: ScoreConfig = dataclasses.field(default_factory=ScoreConfig)
     aesthetics: AestheticConfig = dataclasses.field(default_factory=AestheticConfig)
     select: SelectConfig = dataclasses.field(default_factory=SelectConfig)
@@ -181,13 +183,13 @@ def _make_stages(
     given: RoundInput, out: Path, config: RefineConfig, say: Callable[[str], None]
 ) -> list[Stage]:
     """Make the stages up to the scores; models are loaded when the first batch asks for them."""
-    pictures = out / PICTURES
+    pictures = PictureFolder(out / PICTURES, config.pictures)
 
     def load_expander() -> Expander:
         return T5Expander(load_model(given.expander))
 
     def load_drawer() -> ImageModel:
-        return load_image_model(config.t2i, sent_log=pictures / SENT_LOG, say=say)
+        return load_image_model(config.t2i, sent_log=pictures.folder / SENT_LOG, say=say)
 
     def load_scorers() -> tuple[ImageTextEncoder, AestheticScorer | None]:
         score = config.score

@@ -5,17 +5,17 @@ s = w_q cos(query, picture) + w_p cos(prompt, picture)   (arXiv:2312.16720: 0.6 
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from pe.axes import Float
-from pe.data.image_file import UnreadableImage, decode_image
+from pe.data.image_file import UnreadableImage
 from pe.engines.aesthetics import AestheticConfig, AestheticScorer
 from pe.engines.vision import ImageTextEncoder
 from pe.records import Record, Score
+from pe.refine.pictures import PictureFolder
 from pe.stages.stage import Drop, Result
 
 NAME = "alignment"
@@ -69,11 +69,11 @@ class ScoreStage:
     def __init__(
         self,
         config: ScoreKey,
-        folder: Path,
+        pictures: PictureFolder,
         load: Callable[[], tuple[ImageTextEncoder, AestheticScorer | None]],
     ):
         self.config = config
-        self.folder = folder
+        self.pictures = pictures
         self.version = f"{config.encoder[:12]}/{config.score.query_weight:g}"
         self.version += f"/{config.score.prompt_weight:g}/{config.score.aesthetic_weight:g}"
         self._load = load
@@ -95,8 +95,7 @@ class ScoreStage:
         images, places = [], []
         for place, row in enumerate(rows):
             try:
-                data = (self.folder / row["rendering"]["uri"]).read_bytes()
-                images.append(decode_image(data))
+                images.append(self.pictures.open(row["rendering"]["uri"]))
                 places.append(place)
             except FileNotFoundError:
                 results[place] = Drop("picture_is_gone")

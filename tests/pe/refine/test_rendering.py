@@ -1,7 +1,5 @@
 """Pictures are files from the moment they are there, and are not drawn twice."""
 
-import dataclasses
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +8,7 @@ from PIL import Image
 from pe.engines.engine_error import RequestError
 from pe.engines.t2i import picture_seed
 from pe.records import Expansion, Rendering, arrow_fields
+from pe.refine.pictures import PictureConfig, PictureFolder
 from pe.refine.rendering import RenderConfig, RenderKey, RenderStage
 from pe.stages.stage import Drop
 from pe.studio.image_model import StudioModel
@@ -44,9 +43,9 @@ def make_table(*texts, query="a fox"):
     return pa.table({"expansion": column})
 
 
-def make_stage(folder, model, **settings):
-    key = RenderKey(render=RenderConfig(**settings), model=model.name)
-    stage = RenderStage(key, folder, lambda: model)
+def make_stage(folder, model, seed=0, **settings):
+    key = RenderKey(render=RenderConfig(seed=seed), model=model.name)
+    stage = RenderStage(key, PictureFolder(folder, PictureConfig(**settings)), lambda: model)
     stage.open()
     return stage
 
@@ -96,11 +95,11 @@ def test_jpeg_is_smaller(tmp_path):
     sizes = [(tmp_path / found.uri).stat().st_size for found in (png, jpeg)]
     assert sizes[1] < sizes[0]
     with pytest.raises(ValueError, match=r"file_format: got 'gif', expected one of"):
-        RenderConfig(file_format="gif")
+        PictureConfig(file_format="gif")
 
 
 def test_a_model_that_changed_meanwhile_is_refused(tmp_path):
     model = CountingModel()
     key = RenderKey(render=RenderConfig(), model="studio@32")
     with pytest.raises(ValueError, match=r"is studio@64 now, and was studio@32"):
-        RenderStage(dataclasses.replace(key), tmp_path, lambda: model).open()
+        RenderStage(key, PictureFolder(tmp_path, PictureConfig()), lambda: model).open()

@@ -8,6 +8,7 @@ from PIL import Image
 from pe.engines.aesthetics import AestheticConfig
 from pe.engines.vision import load_encoder
 from pe.records import Expansion, Query, Rendering, Score, arrow_fields
+from pe.refine.pictures import PictureConfig, PictureFolder
 from pe.refine.scoring import ScoreConfig, ScoreKey, ScoreStage
 from pe.stages.stage import Drop
 from pe.studio.render import render
@@ -48,7 +49,8 @@ def make_stage(folder, encoder, scorer=None, **settings):
         aesthetics=AestheticConfig(),
         aesthetic={},
     )
-    stage = ScoreStage(key, folder, lambda: (encoder, scorer))
+    pictures = PictureFolder(folder, PictureConfig())
+    stage = ScoreStage(key, pictures, lambda: (encoder, scorer))
     stage.open()
     return stage
 
