@@ -16,6 +16,7 @@ from pe.commands.expand import add_expand
 from pe.commands.flavors import add_flavors
 from pe.commands.invert import add_invert
 from pe.commands.page import add_page
+from pe.commands.probe import add_probe
 from pe.commands.refine import add_refine
 from pe.commands.score import add_score
 from pe.commands.studio import add_gallery, add_lessons, add_render
@@ -34,6 +35,7 @@ ADDERS = {
     "flavors": add_flavors,
     "invert": add_invert,
     "refine": add_refine,
+    "probe": add_probe,
     "page": add_page,
     "render": add_render,
     "gallery": add_gallery,

@@ -27,13 +27,13 @@ from pe.engines.expander import Expander, T5Expander
 from pe.engines.model import load_model
 from pe.engines.t2i import ImageModel, T2iConfig
 from pe.engines.vision import ImageTextEncoder, share_encoder
-from pe.records import Pair
+from pe.records import Pair, content_hash
 from pe.refine.expansion import ExpansionConfig, ExpansionKey, ExpansionStage
 from pe.refine.pictures import PictureConfig, PictureFolder
 from pe.refine.rendering import RenderConfig, RenderKey, RenderStage
 from pe.refine.report import write_report
 from pe.refine.scoring import ScoreConfig, ScoreKey, ScoreStage
-from pe.refine.selection import SelectConfig, SelectKey, SelectStage, find_cutoff
+from pe.refine.selection import SelectConfig, SelectKey, SelectStage, find_cutoff, find_not_drawn
 from pe.refine.source import ExpansionSource, QuerySource, RefineSourceConfig
 from pe.stages.finished import read_children, read_dropped
 from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig, Source, StageFolder
@@ -113,7 +113,10 @@ def choose_pairs(
     key = source.key
     for stage in stages:
         _, key = runner.stage_folder(stage, key)
-    key = f"{key}-{json.dumps(dataclasses.asdict(config.select), sort_keys=True)}"
+    not_drawn = find_not_drawn(config.select)
+    key = content_hash(
+        key, json.dumps(dataclasses.asdict(config.select), sort_keys=True), *not_drawn
+    )
     finished = read_round_stats(folder)
     if finished is not None:
         if finished["key"] == key:
@@ -129,7 +132,7 @@ def choose_pairs(
         folders.append(runner.run(stage, folders[-1] if folders else source))
     scores = folders[-1].folder
     cutoff = find_cutoff(config.select, scores)
-    select = SelectKey(select=config.select, cutoff=cutoff, round=given.number)
+    select = SelectKey(select=config.select, cutoff=cutoff, not_drawn=not_drawn, round=given.number)
     folders.append(runner.run(SelectStage(select, scores), folders[-1]))
     if not folders[-1].stats.num_out:
         raise ValueError(
