@@ -17,7 +17,7 @@ from pe.commands.flavors import add_flavors
 from pe.commands.invert import add_invert
 from pe.commands.page import add_page
 from pe.commands.probe import add_probe
-from pe.commands.refine import add_refine
+from pe.commands.refine import add_refine, add_refine_steps
 from pe.commands.score import add_score
 from pe.commands.studio import add_gallery, add_lessons, add_render
 from pe.commands.train import add_train
@@ -35,6 +35,7 @@ ADDERS = {
     "flavors": add_flavors,
     "invert": add_invert,
     "refine": add_refine,
+    "refine_steps": add_refine_steps,
     "probe": add_probe,
     "page": add_page,
     "render": add_render,

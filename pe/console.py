@@ -162,7 +162,23 @@ def format_secs(secs: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def print_expansions(sets: Sequence[Sequence[Expansion]]) -> None:
+def print_chains(queries: Sequence[str], chains: Sequence[Sequence[Sequence[Expansion]]]) -> None:
+    """Print each query's chains of expansions on standard output, a line a step."""
+    table = Table(show_lines=False, expand=False, box=None, pad_edge=False)
+    table.add_column("query", style="bold", ratio=1)
+    table.add_column("step")
+    table.add_column("expansion", ratio=4)
+    for query, of_query in zip(queries, chains, strict=True):
+        told = query.strip()
+        for chain in of_query:
+            for step, expansion in enumerate(chain, start=1):
+                table.add_row(told, str(step), expansion.text)
+                told = ""
+            table.add_row("", "", "")
+    Console(highlight=False, emoji=False).print(table, markup=False)
+
+
+def print_expansions(sets: Sequence[Sequence[Expansion]], *, numbered: bool = False) -> None:
     """Print a table of queries and their expansions on standard output."""
     table = Table(show_lines=False, expand=False, box=None, pad_edge=False)
     table.add_column("query", style="bold", ratio=1)
@@ -171,7 +187,8 @@ def print_expansions(sets: Sequence[Sequence[Expansion]]) -> None:
         for number, expansion in enumerate(expansions):
             last = number == len(expansions) - 1
             query = f"{expansion.prefix} {expansion.query}".strip() if number == 0 else ""
-            table.add_row(query, expansion.text, end_section=last)
+            text = f"{number + 1}: {expansion.text}" if numbered else expansion.text
+            table.add_row(query, text, end_section=last)
         table.add_row("", "")
     console = Console(highlight=False, emoji=False)
     console.print(table, markup=False)

@@ -81,6 +81,16 @@ def add_expand(commands: Any, with_help: bool) -> None:
     command.add_argument(
         "--max_tokens", type=int, metavar="N", help="of the model's own (77, or twice the target's)"
     )
+    command.add_argument(
+        "--steps",
+        type=int,
+        default=1,
+        metavar="T",
+        help="expand each expansion again, T times in all (1)",
+    )
+    command.add_argument(
+        "--pick", action="store_true", help="pick one of the N and expand it again, step by step"
+    )
     command.add_argument("--beams", type=int, metavar="B", help="beam search instead of sampling")
     command.add_argument("--stream", action="store_true", help="print phrases as they are written")
     command.add_argument(
@@ -112,6 +122,14 @@ def _run_expand(args: argparse.Namespace) -> None:
         raise ValueError(
             "--stream prints texts as they are drawn: no --json, --beams, --candidates"
         )
+    if args.steps < 1:
+        raise ValueError(f"--steps: got {args.steps}, expected 1 or more")
+    many_steps = args.steps > 1 or args.pick
+    if many_steps and (args.stream or args.beams or (args.candidates and not args.pick)):
+        raise ValueError("--steps and --pick go without --stream, --beams; --steps alone without "
+                         "--candidates")  # fmt: skip
+    if args.pick and (args.json or args.steps > 1):
+        raise ValueError("--pick asks a person after each step: leave out --json and --steps")
     drawing = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "candidates")
     if args.beams is not None and (extra := [n for n in drawing if getattr(args, n) is not None]):
         raise ValueError(f"--beams draws nothing; leave out --{', --'.join(extra)}")
@@ -129,10 +147,15 @@ def _run_expand(args: argparse.Namespace) -> None:
     num_queries = 0
     with contextlib.ExitStack() as stack:
         expander = _make_expander(args, target, stack)
+        if args.pick:
+            _pick(expander, args, sampling)
+            return
         while batch := list(itertools.islice(queries, 1 if args.stream else BATCH_QUERIES)):
             num_queries += len(batch)
             if args.stream:
                 _print_stream(expander, batch[0], args, sampling)
+            elif args.steps > 1:
+                _print_steps(expander, batch, args, sampling)
             else:
                 _print_sets(_expand(expander, batch, args, sampling), args)
     if not num_queries:
@@ -218,6 +241,72 @@ def _print_sets(sets: "list[list[Expansion]]", args: argparse.Namespace) -> None
         ]
         row = {"query": expansions[0].query, "prefix": args.prefix, "expansions": rows}
         print(json.dumps(row, ensure_ascii=False), flush=True)
+
+
+def _later_prefix(args: argparse.Namespace) -> str:
+    """Return the prefix of all steps behind the first: none where the first has none."""
+    return "MSTP" if args.prefix else ""
+
+
+def _print_steps(
+    expander: Any, queries: list[str], args: argparse.Namespace, sampling: "SamplingConfig"
+) -> None:
+    """Print where each chain ends; with --json all of its steps."""
+    from pe.engines.multi_step import expand_steps
+
+    chains = expand_steps(
+        expander,
+        queries,
+        args.n,
+        args.steps,
+        prefix=args.prefix,
+        later_prefix=_later_prefix(args),
+        seed=args.seed,
+        sampling=sampling,
+    )
+    if args.json:
+        for query, of_query in zip(queries, chains, strict=True):
+            rows = [{"text": chain[-1].text, "steps": [e.text for e in chain]}
+                    for chain in of_query]  # fmt: skip
+            row = {"query": query.strip(), "prefix": args.prefix, "expansions": rows}
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+        return
+    from pe.console import print_chains
+
+    print_chains(queries, chains)
+
+
+def _pick(expander: Any, args: argparse.Namespace, sampling: "SamplingConfig") -> None:
+    """Show expansions, read which one is to be expanded again, until there is nothing to read."""
+    from pe.console import print_expansions
+
+    def ask(text: str) -> str:
+        print(text, end=" ", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip()
+
+    if len(args.queries) > 1:
+        raise ValueError(f"--pick goes on from one query, got {len(args.queries)}")
+    query = " ".join(args.queries[0].split()) if args.queries else ask("query:")
+    prefix, step = args.prefix, 0
+    while query:
+        (found,) = expander.expand(
+            [query],
+            args.n,
+            prefix=prefix,
+            seed=args.seed + step,
+            sampling=sampling,
+            candidates=args.candidates,
+        )
+        print_expansions([found], numbered=True)
+        answer = ask(f"1 to {args.n} to expand again, another query, or Enter to end:")
+        if answer.isdigit() and 1 <= int(answer) <= len(found):
+            picked = found[int(answer) - 1].text
+            if not expander.can_read(picked, _later_prefix(args)):
+                print("it is as long as this model reads; pick another", file=sys.stderr)
+                continue
+            query, prefix, step = picked, _later_prefix(args), step + 1
+        else:
+            query, prefix, step = answer, args.prefix, 0
 
 
 def _print_stream(

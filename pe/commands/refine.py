@@ -120,3 +120,46 @@ def _train(args: argparse.Namespace, folder: Path, config: Any) -> bool:
             say=say,
         )
     return ended != "stopped"
+
+
+def _step_config() -> type:
+    from pe.refine.step_pairs import StepPairsConfig
+
+    return StepPairsConfig
+
+
+def add_refine_steps(commands: Any, with_help: bool) -> None:
+    command = new_command(
+        commands,
+        "refine_steps",
+        _run_refine_steps,
+        "Make pairs of one expansion and the next (MSTP): data for expanding in steps.",
+        gin_epilog(_step_config, with_help),
+    )
+    command.add_argument(
+        "--model", required=True, metavar="MODEL", help="who expands: the run of pe refine"
+    )
+    command.add_argument(
+        "--data", required=True, metavar="DIR", help="the --out of pe build, for its queries"
+    )
+    command.add_argument("--out", required=True, metavar="DIR", help="for pe train --data")
+    command.add_argument("--limit", type=int, metavar="N", help="expand only the first N queries")
+    add_gin_flags(command)
+
+
+def _run_refine_steps(args: argparse.Namespace) -> None:
+    quiet_libraries()
+    extra = [] if args.limit is None else [f"RefineSourceConfig.limit={args.limit}"]
+    config = load_settings(_step_config(), args, extra)
+    from pe.console import StageProgress, say
+    from pe.refine.step_pairs import make_step_pairs
+
+    data, out = _existing(args.data, "--data"), Path(args.out)
+    with StageProgress() as progress:
+        stats = make_step_pairs(data, args.model, out, config, progress=progress, say=say)
+    (stage,) = stats["stages"]
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in stage["reasons"].items())
+    say(
+        f"{stage['out']:,} pairs of {stage['kept']:,} queries in {out}"
+        + (f"; {stage['dropped']:,} gave none ({reasons})" if stage["dropped"] else "")
+    )

@@ -18,6 +18,7 @@ from pe.decode.sampling import SamplingConfig
 from pe.decode.select import choose_diverse
 from pe.decode.target_tokenizer import Target
 from pe.engines.model import ExpanderModel, ModelInput
+from pe.prefixes import check_prefix
 from pe.records import Expansion
 from pe.text.phrase import comparison_key
 
@@ -40,6 +41,10 @@ class Expander(Protocol):
         sampling: SamplingConfig,
     ) -> list[list[Expansion]]:
         """Return n expansions of every query, in order; the same request gives the same texts."""
+        ...
+
+    def can_read(self, query: str, prefix: str = "") -> bool:
+        """Tell whether a text is one that can be expanded: not empty, and not too long."""
         ...
 
 
@@ -99,6 +104,18 @@ class T5Expander:
             found = self._expand_batch(queries[batch], rows[batch], wanted, prefix, seed, sampling)
             results += [choose_expansions(texts, n, embed=embed) for texts in found]
         return results
+
+    def can_read(self, query: str, prefix: str = "") -> bool:
+        """Tell whether a text is not empty, and no longer than what the model was trained to read.
+
+        Raises ValueError for an unknown prefix.
+        """
+        check_prefix(prefix)
+        try:
+            self.model.encode(" ".join(query.split()), prefix)
+        except ValueError:
+            return False
+        return True
 
     def stream(
         self,

@@ -144,6 +144,10 @@ class LlmExpander:
         found = self._session.map(ask, queries)
         return [choose_expansions(texts, n, embed=embed) for texts in found]
 
+    def can_read(self, query: str, prefix: str = "") -> bool:
+        """Tell whether a text can be asked about: any that is not empty, without a prefix."""
+        return bool(query.strip()) and not prefix
+
     async def _expand_one(
         self, query: str, *, wanted: int, seed: int, sampling: SamplingConfig
     ) -> list[Expansion]:

@@ -12,12 +12,9 @@ A round that was killed anywhere goes on where it was.
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from pe import shards
 from pe.config import operative_config
@@ -27,15 +24,15 @@ from pe.engines.expander import Expander, T5Expander
 from pe.engines.model import load_model
 from pe.engines.t2i import ImageModel, T2iConfig
 from pe.engines.vision import ImageTextEncoder, share_encoder
-from pe.records import Pair, content_hash
+from pe.records import content_hash
 from pe.refine.expansion import ExpansionConfig, ExpansionKey, ExpansionStage
+from pe.refine.finished import STATS, count_stages, publish_pairs, read_finished
 from pe.refine.pictures import PictureConfig, PictureFolder
 from pe.refine.rendering import RenderConfig, RenderKey, RenderStage
 from pe.refine.report import write_report
 from pe.refine.scoring import ScoreConfig, ScoreKey, ScoreStage
 from pe.refine.selection import SelectConfig, SelectKey, SelectStage, find_cutoff, find_not_drawn
 from pe.refine.source import ExpansionSource, QuerySource, RefineSourceConfig
-from pe.stages.finished import read_children, read_dropped
 from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig, Source, StageFolder
 from pe.stages.stage import Stage
 from pe.studio.image_model import load_image_model, name_image_model
@@ -44,7 +41,7 @@ from pe.weights.checkpoint import hash_values
 from pe.weights.formats import open_model
 from pe.weights.open_clip import open_clip
 
-PICTURES, STATS, RUN = "pictures", "stats.json", "run"
+PICTURES, RUN = "pictures", "run"
 SENT_LOG = "sent.log"
 
 
@@ -117,15 +114,10 @@ def choose_pairs(
     key = content_hash(
         key, json.dumps(dataclasses.asdict(config.select), sort_keys=True), *not_drawn
     )
-    finished = read_round_stats(folder)
+    finished = read_finished(folder, key)
     if finished is not None:
-        if finished["key"] == key:
-            say(f"{folder} has its pairs already, with these settings")
-            return finished
-        raise ValueError(
-            f"{folder} holds a round of other settings, queries or models; choose another --out, "
-            "or remove that folder"
-        )
+        say(f"{folder} has its pairs already, with these settings")
+        return finished
     folder.mkdir(parents=True, exist_ok=True)
     folders: list[StageFolder] = []
     for stage in stages:
@@ -140,21 +132,8 @@ def choose_pairs(
             f"{config.select.threshold}; lower it"
         )
     say("writing pairs and report")
-    stats = {
-        "key": key,
-        "cutoff": cutoff,
-        "stage_folders": [found.folder.name for found in folders],
-        "stages": [found.stats.to_dict() for found in folders],
-    }
-    for name in ("pairs", "dropped"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / name).mkdir()
-    tables = (table for table in read_children(folders[-1].folder, Pair) if len(table))
-    for index, table in enumerate(tables):
-        shards.write_table(folder / "pairs" / shards.shard_name(index), table)
-    for index, found in enumerate(folders):
-        table = pa.concat_tables(list(read_dropped(found.folder, found.stats.name)))
-        shards.write_table(folder / "dropped" / shards.shard_name(index), table)
+    stats = {"key": key, "cutoff": cutoff, **count_stages(folders)}
+    publish_pairs(folder, folders)
     shards.write_text(folder / "config.gin", operative_config(config))
     write_report(
         folder / "report.html",
@@ -166,12 +145,6 @@ def choose_pairs(
     )
     shards.write_json(folder / STATS, stats)
     return stats
-
-
-def read_round_stats(folder: Path) -> dict[str, Any] | None:
-    """Read a round's stats.json; None where its pairs are not chosen yet."""
-    path = folder / STATS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _open_source(given: RoundInput, config: RefineConfig) -> Source:

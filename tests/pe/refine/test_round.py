@@ -91,7 +91,7 @@ def test_a_finished_round_is_taken_as_it_stands_and_other_settings_are_refused(r
     assert choose_pairs(given, out, config, say=said.append) == json.loads(json.dumps(stats))
     assert "has its pairs already" in said[0]
     other = dataclasses.replace(config, select=SelectConfig(mode="best", threshold=1.0))
-    with pytest.raises(ValueError, match=r"round1 holds a round of other settings"):
+    with pytest.raises(ValueError, match=r"round1 holds pairs of other settings"):
         choose_pairs(given, out, other)
 
 

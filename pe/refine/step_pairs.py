@@ -1,0 +1,76 @@
+"""Queries in, pairs of expansion steps out: the stages of `pe refine_steps`.
+
+out/stages/       what a rerun goes on from
+out/pairs/        the pairs, as a dataset that pe train reads;  dropped/: queries that gave none
+out/stats.json    counts; written last: its presence means "finished"
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pe import shards
+from pe.config import operative_config
+from pe.engines.expander import Expander, T5Expander
+from pe.engines.model import load_model
+from pe.records import content_hash
+from pe.refine.finished import STATS, count_stages, publish_pairs, read_finished
+from pe.refine.source import QuerySource, RefineSourceConfig
+from pe.refine.steps import StepConfig, StepKey, StepStage
+from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig
+from pe.weights.checkpoint import hash_values
+from pe.weights.formats import open_model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepPairsConfig:
+    """All settings of making pairs of steps."""
+
+    source: RefineSourceConfig = dataclasses.field(default_factory=RefineSourceConfig)
+    steps: StepConfig = dataclasses.field(default_factory=StepConfig)
+    runner: RunnerConfig = dataclasses.field(default_factory=RunnerConfig)
+
+
+def make_step_pairs(
+    data: Path,
+    model: str,
+    out: Path,
+    config: StepPairsConfig,
+    *,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Expand the refine half's queries of `data` in steps; return what stats.json holds.
+
+    Raises ValueError for a model or data that are not to be had, where no pair came, and when `out`
+    holds pairs of other settings.
+    """
+
+    def load_expander() -> Expander:
+        return T5Expander(load_model(model))
+
+    source = QuerySource(data, config.source, shard_rows=config.runner.shard_rows)
+    key = StepKey(steps=config.steps, model=hash_values(open_model(model).checkpoint))
+    stage = StepStage(key, load_expander)
+    runner = LocalRunner(out, config.runner, progress=progress)
+    whole_key = content_hash(
+        source.key, json.dumps(dataclasses.asdict(key), sort_keys=True), stage.VERSION
+    )
+    finished = read_finished(out, whole_key)
+    if finished is not None:
+        say(f"{out} has its pairs already, with these settings")
+        return finished
+    out.mkdir(parents=True, exist_ok=True)
+    folder = runner.run(stage, source)
+    if not folder.stats.num_out:
+        raise ValueError(
+            f"not one pair came of {folder.stats.num_in:,} queries ({folder.stats.reasons}); lower "
+            "StepConfig.min_kept, or use a model that reads longer texts (LengthConfig.inputs)"
+        )
+    publish_pairs(out, [folder])
+    shards.write_text(out / "config.gin", operative_config(config))
+    stats = {"key": whole_key, **count_stages([folder])}
+    shards.write_json(out / STATS, stats)
+    return stats

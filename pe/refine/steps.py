@@ -1,0 +1,131 @@
+"""Query -> pairs of one step and the next: data for expanding what was expanded before.
+
+A refined model expands held-out queries, then its own expansions; each prompt and what was made of
+it is a pair, prefix MSTP (arXiv:2312.16720).
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import ClassVar
+
+import pyarrow as pa
+
+from pe.decode.sampling import SamplingConfig
+from pe.engines.expander import Expander
+from pe.engines.multi_step import expand_steps
+from pe.records import HALVES, Pair, Query, Record
+from pe.stages.stage import Drop, Result
+from pe.text.phrase import comparison_key
+from pe.text.split import content_words
+
+PREFIX, SOURCE = "MSTP", "steps"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepConfig:
+    """How queries are expanded in steps.
+
+    num_steps   expansions in a chain, the first of the query itself; pairs are made from the second
+    num_chains  of each query
+    min_kept    share of a prompt's content words that the next has to hold, or its pair is left out
+    """
+
+    num_steps: int = 4
+    num_chains: int = 1
+    min_kept: float = 0.5
+    seed: int = 0
+    sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 2:
+            raise ValueError(f"StepConfig.num_steps: got {self.num_steps}, expected 2 or more")
+        if self.num_chains < 1:
+            raise ValueError(f"StepConfig.num_chains: got {self.num_chains}, expected 1 or more")
+        if not 0.0 <= self.min_kept <= 1.0:
+            raise ValueError(f"StepConfig.min_kept: got {self.min_kept}, expected 0 to 1")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepKey:
+    """What pairs depend on; `model` names the weights."""
+
+    steps: StepConfig
+    model: str
+
+
+class StepStage:
+    """Query -> the pairs of its chains, by a model that is loaded when the first batch asks."""
+
+    NAME: ClassVar[str] = "steps"
+    VERSION: ClassVar[str] = "1"
+    INPUT: ClassVar[str] = "query"
+    OUTPUT: ClassVar[type[Record]] = Pair
+    ORDERED: ClassVar[bool] = False
+
+    def __init__(self, config: StepKey, load: Callable[[], Expander]):
+        self.config = config
+        self._load = load
+        self._expander: Expander | None = None
+
+    def open(self) -> None:
+        """Load the model. Raises ValueError when it is not to be had."""
+        self._expander = self._load()
+
+    def close(self) -> None:
+        """Let the model go."""
+        self._expander = None
+
+    def __call__(self, table: pa.Table) -> list[Result]:
+        assert self._expander is not None, "open() comes first"
+        config = self.config.steps
+        queries = [Query.from_row(row) for row in table["query"].to_pylist()]
+        chains = expand_steps(
+            self._expander,
+            [query.text for query in queries],
+            config.num_chains,
+            config.num_steps,
+            seed=config.seed,
+            sampling=config.sampling,
+        )
+        return [
+            self._pairs(query, [[e.text for e in chain] for chain in of_query])
+            for query, of_query in zip(queries, chains, strict=True)
+        ]
+
+    def _pairs(self, query: Query, chains: list[list[str]]) -> Result:
+        found: dict[tuple[str, str], Pair] = {}
+        is_short = all(len(chain) < 2 for chain in chains)
+        for chain in chains:
+            for before, after in itertools.pairwise(chain):
+                if not is_next_step(before, after, min_kept=self.config.steps.min_kept):
+                    continue
+                found[before, after] = Pair(
+                    query=before,
+                    prefix=PREFIX,
+                    prompt=after,
+                    kind=query.kind,
+                    source=SOURCE,
+                    split="train",
+                    half=HALVES[1],
+                    parents=(query.id,),
+                    licence="",
+                )
+        if not found:
+            return Drop("too_long_to_go_on" if is_short else "strays")
+        return tuple(found.values())
+
+
+def is_next_step(before: str, after: str, *, min_kept: float) -> bool:
+    """Tell whether a prompt goes on from another: not the same, and still about it.
+
+    Example (min_kept 0.5):
+      before             after                        returns
+      a red fox in snow  a red fox, deep snow, ink    True
+      a red fox in snow  a red fox in snow            False
+      a red fox in snow  an old boat                  False
+    """
+    if not after.strip() or comparison_key(before) == comparison_key(after):
+        return False
+    asked = set(content_words(before))
+    return len(asked & set(content_words(after))) >= min_kept * len(asked)
