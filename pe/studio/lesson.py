@@ -57,11 +57,11 @@ class LessonConfig:
     is the share of the other pictures with several of the first thing.
     """
 
-    num_images: int = 56_000
+    num_images: int = 72_000
     size: int = 112
     seed: int = 1
-    plain_frac: float = 0.25
-    simple_frac: float = 0.25
+    plain_frac: float = 0.15
+    simple_frac: float = 0.15
     many_frac: float = 0.4
     num_processes: int = 2
 
@@ -104,10 +104,41 @@ def name_entity(
 def caption_scene(scene: Scene) -> str:
     """Return what is to be seen: "two red foxes beside a brown barn in the forest at night"."""
     text = ""
-    for entity in scene.entities:
+    for entity in order_entities(scene.entities):
         thing = name_entity(entity, says_color=shows_color(scene), says_count=can_count(scene))
         text = f"{text} {entity.relation} {thing}" if text else thing
     return f"{text} {say_place(scene.place)} {say_time(scene.time)}"
+
+
+def order_entities(entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
+    """Return two things in the order in which captions name them; a picture does not tell more.
+
+    What is in front or above comes first, things beside each other by their names.
+
+    Example:
+      a fox behind a barn   ->  a barn in front of a fox
+      a fox under the moon  ->  a moon above a fox
+      a fox under a tree    ->  the same: it stands before it
+      an owl beside a cat   ->  a cat beside an owl
+    """
+    if len(entities) != 2:
+        return entities
+    first, second = entities
+    stands_over = SUBJECTS[second.subject].stance == "ground"
+    told = {"behind": "in front of", "under": "above", "beside": "beside"}.get(
+        second.relation or ""
+    )
+    is_kept = (
+        told is None
+        or (second.relation == "under" and stands_over)
+        or (second.relation == "beside" and first.subject <= second.subject)
+    )
+    if is_kept:
+        return entities
+    return (
+        dataclasses.replace(second, relation=None),
+        dataclasses.replace(first, relation=told),
+    )
 
 
 def sample_lesson_prompt(rng: np.random.Generator, place: float, config: LessonConfig) -> str:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pe.data.image_text import ImageTextSource
-from pe.studio.gallery import list_flavors, sample_prompt
+from pe.studio.gallery import UNKNOWN_FLAVORS, list_flavors, sample_prompt
 from pe.studio.lesson import (
     COLORLESS,
     COPYING,
@@ -18,6 +18,7 @@ from pe.studio.lesson import (
     can_count,
     caption_scene,
     draw_lesson,
+    order_entities,
     shows_color,
     tell_lesson,
     write_lessons,
@@ -46,7 +47,7 @@ def seen(scene):
             color=thing.color if shows_color(scene) else None,
             count=thing.count if can_count(scene) else None,
         )
-        for thing in scene.entities
+        for thing in order_entities(scene.entities)
     )
     return entities, scene.place, scene.time
 
@@ -93,8 +94,29 @@ def test_plain_and_simple_lessons_come_first():
     assert any(len(s.flavors) > 1 for s in rest)
 
 
-def test_texts_are_short_and_long():
-    lengths = [len(t.split()) for n in range(60) for t in tell_lesson(n, CONFIG)[1]]
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("a fox behind a barn", "a barn in front of a fox"),
+        ("a fox in front of a barn", "a fox in front of a barn"),
+        ("a fox under a moon", "a moon above a fox"),
+        ("a fox under a tree", "a fox under a tree"),
+        ("a fox on a barn", "a fox on a barn"),
+        ("an owl beside a cat", "a cat beside an owl"),
+        ("a cat beside an owl", "a cat beside an owl"),
+        ("two owls behind three cats", "three cats in front of two owls"),
+        ("a fox", "a fox"),
+    ],
+)
+def test_a_caption_names_two_things_in_the_order_that_a_picture_tells(prompt, told):
+    scene = fill_scene(read_prompt(f"{prompt} in the meadow by day, cyanotype"), 0)
+    assert caption_scene(scene) == f"{told} in the meadow by day"
+
+
+def test_texts_are_short_and_long_and_hold_no_word_that_changes_nothing():
+    texts = [t for n in range(60) for t in tell_lesson(n, CONFIG)[1]]
+    assert not any(flavor in text for text in texts for flavor in UNKNOWN_FLAVORS)
+    lengths = [len(text.split()) for text in texts]
     assert min(lengths) <= 2
     assert max(lengths) >= 15
 
