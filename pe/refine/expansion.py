@@ -38,19 +38,17 @@ class ExpansionKey:
     model: str
 
 
-class ExpansionStage:
-    """Query -> its expansions, by a model that is loaded when the first batch asks for it."""
+class ExpanderHolder:
+    """What stages share that expand: a model that is loaded when the first batch asks for it."""
 
-    NAME: ClassVar[str] = "expansions"
-    VERSION: ClassVar[str] = "1"
-    INPUT: ClassVar[str] = "query"
-    OUTPUT: ClassVar[type[Record]] = Expansion
-    ORDERED: ClassVar[bool] = False
-
-    def __init__(self, config: ExpansionKey, load: Callable[[], Expander]):
-        self.config = config
+    def __init__(self, load: Callable[[], Expander]):
         self._load = load
         self._expander: Expander | None = None
+
+    @property
+    def expander(self) -> Expander:
+        assert self._expander is not None, "open() comes first"
+        return self._expander
 
     def open(self) -> None:
         """Load the model. Raises ValueError when it is not to be had."""
@@ -60,11 +58,24 @@ class ExpansionStage:
         """Let the model go."""
         self._expander = None
 
+
+class ExpansionStage(ExpanderHolder):
+    """Query -> its expansions."""
+
+    NAME: ClassVar[str] = "expansions"
+    VERSION: ClassVar[str] = "1"
+    INPUT: ClassVar[str] = "query"
+    OUTPUT: ClassVar[type[Record]] = Expansion
+    ORDERED: ClassVar[bool] = False
+
+    def __init__(self, config: ExpansionKey, load: Callable[[], Expander]):
+        super().__init__(load)
+        self.config = config
+
     def __call__(self, table: pa.Table) -> list[Result]:
-        assert self._expander is not None, "open() comes first"
         config = self.config.expansion
         queries = [Query.from_row(row) for row in table["query"].to_pylist()]
-        found = self._expander.expand(
+        found = self.expander.expand(
             [query.text for query in queries],
             config.num_expansions,
             prefix=config.prefix,

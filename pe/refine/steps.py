@@ -15,6 +15,7 @@ from pe.decode.sampling import SamplingConfig
 from pe.engines.expander import Expander
 from pe.engines.multi_step import expand_steps
 from pe.records import HALVES, Pair, Query, Record
+from pe.refine.expansion import ExpanderHolder
 from pe.stages.stage import Drop, Result
 from pe.text.phrase import comparison_key
 from pe.text.split import content_words
@@ -54,8 +55,8 @@ class StepKey:
     model: str
 
 
-class StepStage:
-    """Query -> the pairs of its chains, by a model that is loaded when the first batch asks."""
+class StepStage(ExpanderHolder):
+    """Query -> the pairs of its chains."""
 
     NAME: ClassVar[str] = "steps"
     VERSION: ClassVar[str] = "1"
@@ -64,24 +65,14 @@ class StepStage:
     ORDERED: ClassVar[bool] = False
 
     def __init__(self, config: StepKey, load: Callable[[], Expander]):
+        super().__init__(load)
         self.config = config
-        self._load = load
-        self._expander: Expander | None = None
-
-    def open(self) -> None:
-        """Load the model. Raises ValueError when it is not to be had."""
-        self._expander = self._load()
-
-    def close(self) -> None:
-        """Let the model go."""
-        self._expander = None
 
     def __call__(self, table: pa.Table) -> list[Result]:
-        assert self._expander is not None, "open() comes first"
         config = self.config.steps
         queries = [Query.from_row(row) for row in table["query"].to_pylist()]
         chains = expand_steps(
-            self._expander,
+            self.expander,
             [query.text for query in queries],
             config.num_chains,
             config.num_steps,
