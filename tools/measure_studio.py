@@ -28,7 +28,7 @@ from pe.engines.flavor_table import embed_phrases
 from pe.engines.interrogator import Interrogator, InterrogatorConfig
 from pe.engines.vision import ClipEncoder, CocaCaptioner, load_encoder
 from pe.studio.gallery import sample_prompt
-from pe.studio.lesson import COUNT_WORDS, can_count, caption_scene, shows_color
+from pe.studio.lesson import COUNT_WORDS, can_count, caption_scene, order_entities, shows_color
 from pe.studio.render import draw_scene
 from pe.studio.scene import Scene, fill_scene, read_prompt
 from pe.studio.taste import score_picture
@@ -125,12 +125,12 @@ def measure_count(encoder: ClipEncoder, pictures: Pictures) -> float:
 
 
 def measure_captions(encoder: ClipEncoder, pictures: Pictures) -> dict[str, float]:
-    captioner = CocaCaptioner(encoder, CaptionConfig())
+    captioner = CocaCaptioner(encoder, CaptionConfig(method="greedy"))
     captions = captioner.caption([captioner.prepare(image) for image in pictures.images])
     hits: dict[str, list[bool]] = {"subject": [], "color": [], "count": [], "subject_alone": []}
     for scene, caption in zip(pictures.scenes, captions, strict=True):
         told = read_prompt(caption).entities
-        thing, found = scene.entities[0], told[0] if told else None
+        thing, found = order_entities(scene.entities)[0], told[0] if told else None
         is_right = found is not None and found.subject == thing.subject
         hits["subject"].append(is_right)
         if len(scene.entities) == 1:
@@ -150,7 +150,7 @@ def measure_inversion(encoder: ClipEncoder, pictures: Pictures, num: int) -> dic
         embed_phrases(encoder, flavors.merged()),
         config=InterrogatorConfig(mode="best", min_flavors=3, max_flavors=4),
     )
-    captioner = CocaCaptioner(encoder, CaptionConfig())
+    captioner = CocaCaptioner(encoder, CaptionConfig(method="greedy"))
     chosen = [i for i, scene in enumerate(pictures.scenes) if len(scene.flavors) == 1][:num]
     captions = captioner.caption([captioner.prepare(pictures.images[i]) for i in chosen])
     begin = time.perf_counter()
@@ -161,7 +161,7 @@ def measure_inversion(encoder: ClipEncoder, pictures: Pictures, num: int) -> dic
         scene, told = pictures.scenes[i], read_prompt(caption).entities
         is_found.append(scene.flavors[0] in inverted.flavors[:3])
         at.append(scene.flavors[0] == (inverted.flavors or ("",))[0])
-        is_right.append(bool(told) and told[0].subject == scene.entities[0].subject)
+        is_right.append(bool(told) and told[0].subject == order_entities(scene.entities)[0].subject)
     return {
         "num": len(chosen),
         "flavor_in_first_three": float(np.mean(is_found)),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from pe import shards
 from pe.axes import Int, UInt
@@ -46,6 +47,8 @@ class ImageTextConfig:
     num_held_out    the last pictures, which are not trained on
     caption_tokens  of a caption, start and end included; longer ones are cut
     flip_frac       share of pictures that are mirrored; texts must not tell left from right
+    least_side      a picture is cut to a box drawn by chance, no side shorter than this share of
+                    its own, and enlarged again; 1: all of it is seen
     first_frac      share of the pictures, the first ones, that training begins with
     grow_batches    after so many batches all are drawn from; in between, more and more of them.
                     Easy pictures first teach a small tower shapes much sooner (curriculum
@@ -56,6 +59,7 @@ class ImageTextConfig:
     num_held_out: int = 1000
     caption_tokens: int = 24
     flip_frac: float = 0.5
+    least_side: float = 1.0
     first_frac: float = 1.0
     grow_batches: int = 0
 
@@ -68,11 +72,12 @@ class ImageTextConfig:
                 )
         if not 0 <= self.flip_frac <= 1:
             raise ValueError(f"ImageTextConfig.flip_frac: got {self.flip_frac}, expected 0 to 1")
-        if not 0 < self.first_frac <= 1:
-            raise ValueError(
-                f"ImageTextConfig.first_frac: got {self.first_frac}, expected more than 0, at most "
-                "1"
-            )
+        for name in ("first_frac", "least_side"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(
+                    f"ImageTextConfig.{name}: got {getattr(self, name)}, expected more than 0, at "
+                    "most 1"
+                )
 
 
 def block_paths(folder: Path, number: int) -> tuple[Path, Path]:
@@ -196,6 +201,8 @@ class ImageTextBatches:
         pixels = self.source.pixels(numbers)
         flipped = rng.random(len(rows)) < self.config.flip_frac
         pixels[flipped] = pixels[flipped, :, ::-1]
+        if self.config.least_side < 1:
+            pixels = np.stack([cut_box(p, self.config.least_side, rng) for p in pixels])
         texts = [row.texts[int(rng.integers(len(row.texts)))] for row in rows]
         captions = [row.caption for row in rows]
         return {
@@ -213,3 +220,15 @@ class ImageTextBatches:
     def set_state(self, state: dict[str, Any], /) -> None:
         """Go on from a place."""
         self.number = state["number"]
+
+
+def cut_box(
+    pixels: UInt[np.ndarray, "Y X 3"], least_side: float, rng: np.random.Generator
+) -> UInt[np.ndarray, "Y X 3"]:
+    """Cut a square box of a square picture by chance, and enlarge it to the picture's size."""
+    size = pixels.shape[0]
+    side = size * rng.uniform(least_side, 1.0)
+    left, top = rng.uniform(0.0, size - side, 2)
+    box = (left, top, left + side, top + side)
+    image = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(image)

@@ -57,7 +57,7 @@ class LessonConfig:
     is the share of the other pictures with several of the first thing.
     """
 
-    num_images: int = 72_000
+    num_images: int = 240_000
     size: int = 112
     seed: int = 1
     plain_frac: float = 0.15

@@ -15,6 +15,7 @@ from pe.data.image_text import (
     ImageTextRow,
     ImageTextSource,
     block_paths,
+    cut_box,
     write_block,
 )
 
@@ -122,3 +123,24 @@ def test_what_gives_no_batch_is_refused(folder):
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"ImageTextConfig.{next(iter(wrong))}: got"):
             dataclasses.replace(ImageTextConfig(), **wrong)
+
+
+def test_a_box_is_cut_out_and_enlarged():
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, :, None] * 4, (64, 64, 3))
+    for seed in range(20):
+        cut = cut_box(ramp, 0.5, np.random.default_rng(seed)).astype(int)
+        assert cut.shape == (64, 64, 3)
+        span = cut[0, -1, 0] - cut[0, 0, 0]
+        assert 0.45 * 252 < span <= 252
+        assert np.all(np.diff(cut[0, :, 0]) >= 0)
+        assert np.array_equal(cut[0], cut[-1])
+    assert np.array_equal(cut_box(ramp, 1.0, np.random.default_rng(0)), ramp)
+
+
+def test_boxes_are_drawn_by_the_batch_s_number(folder):
+    whole, cut, again = (next(make_batches(folder, least_side=s)) for s in (1.0, 0.5, 0.5))
+    assert np.array_equal(cut["pixels"], again["pixels"])
+    assert not np.array_equal(cut["pixels"], whole["pixels"])
+    assert np.array_equal(cut["numbers"], whole["numbers"])
+    with pytest.raises(ValueError, match=r"least_side: got 0.0, expected more than 0, at most 1"):
+        ImageTextConfig(least_side=0.0)
