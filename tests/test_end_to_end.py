@@ -245,7 +245,7 @@ def test_training_killed_twice_ends_bit_for_bit_as_if_it_had_not_been(folder: Pa
         "--gin_file",
         gin_file,
         *SMALL,
-        "--gin.STEPS=400",
+        "--gin.STEPS=160",
         "--gin.LoopConfig.save_every_steps=20",
     ]
     data = str(folder / "data")

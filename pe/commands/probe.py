@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pe.commands.flag import add_gin_flags, gin_epilog, load_settings, new_command, quiet_libraries
+from pe.commands.t2i_flag import add_t2i_flags, t2i_bindings
 
 
 def _probe_config() -> type:
@@ -23,10 +24,7 @@ def add_probe(commands: Any, with_help: bool) -> None:
     )
     command.add_argument("--flavors", metavar="LIST", help="a list of flavors: a name, or a file")
     command.add_argument("--encoder", metavar="MODEL", help="a CLIP or CoCa that looks at them")
-    command.add_argument(
-        "--t2i", metavar="MODEL", help="studio, a diffusers pipeline or a server's model (studio)"
-    )
-    command.add_argument("--t2i_url", metavar="URL", help="an OpenAI-compatible server that draws")
+    add_t2i_flags(command)
     command.add_argument("--out", required=True, metavar="DIR", help="where table and plot go")
     add_gin_flags(command)
 
@@ -36,8 +34,7 @@ def _run_probe(args: argparse.Namespace) -> None:
     flags = {
         "ProbeRunConfig.flavors": args.flavors,
         "ProbeRunConfig.encoder": args.encoder,
-        "T2iConfig.model": args.t2i,
-        "T2iConfig.url": args.t2i_url,
+        **t2i_bindings(args),
     }
     extra = [f"{name}={value!r}" for name, value in flags.items() if value is not None]
     config = load_settings(_probe_config(), args, extra)

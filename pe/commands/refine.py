@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pe.commands.flag import add_gin_flags, gin_epilog, load_settings, new_command, quiet_libraries
+from pe.commands.t2i_flag import add_t2i_flags, t2i_bindings
 
 
 def _refine_config() -> type:
@@ -41,10 +42,7 @@ def add_refine(commands: Any, with_help: bool) -> None:
     command.add_argument(
         "--pairs_only", action="store_true", help="choose the pairs and train nothing"
     )
-    command.add_argument(
-        "--t2i", metavar="MODEL", help="studio, a diffusers pipeline or a server's model (studio)"
-    )
-    command.add_argument("--t2i_url", metavar="URL", help="an OpenAI-compatible server that draws")
+    add_t2i_flags(command)
     command.add_argument("--encoder", metavar="MODEL", help="a CLIP or CoCa that scores pictures")
     command.add_argument("--limit", type=int, metavar="N", help="expand only the first N queries")
     add_gin_flags(command)
@@ -57,8 +55,7 @@ def _run_refine(args: argparse.Namespace) -> None:
     if args.expansions and args.rounds > 1:
         raise ValueError("--expansions are those of one round; leave out --rounds")
     flags = {
-        "T2iConfig.model": args.t2i,
-        "T2iConfig.url": args.t2i_url,
+        **t2i_bindings(args),
         "ScoreConfig.encoder": args.encoder,
         "RefineSourceConfig.limit": args.limit,
     }

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import inspect
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class DiffusersModel:
         self._torch = torch
         self._known = frozenset(inspect.signature(self._pipeline.__call__).parameters)
         self._batch_images = config.batch_images
+        self._lock = threading.Lock()  # a pipeline's scheduler remembers where it is
 
     def close(self) -> None:
         """Free the device."""
@@ -63,15 +65,16 @@ class DiffusersModel:
     def render(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Picture]:
         """Draw each prompt by its seed; a batch that the device has no memory for is halved."""
         found: list[Picture] = []
-        while len(found) < len(prompts):
-            part = slice(len(found), len(found) + self._batch_images)
-            try:
-                found += self._draw(prompts[part], seeds[part])
-            except Exception as error:
-                is_full = any(mark in str(error).lower() for mark in NO_MEMORY)
-                if self._batch_images == 1 or not (is_full and is_device_error(error)):
-                    raise
-                self._batch_images = max(1, self._batch_images // 2)
+        with self._lock:
+            while len(found) < len(prompts):
+                part = slice(len(found), len(found) + self._batch_images)
+                try:
+                    found += self._draw(prompts[part], seeds[part])
+                except Exception as error:
+                    is_full = any(mark in str(error).lower() for mark in NO_MEMORY)
+                    if self._batch_images == 1 or not (is_full and is_device_error(error)):
+                        raise
+                    self._batch_images = max(1, self._batch_images // 2)
         return found
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Picture]:

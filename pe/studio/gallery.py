@@ -2,6 +2,7 @@
 
 OUT/images/00/000000.png  ...   the pictures
 OUT/images/00/000000.json ...   {"prompt": what it was drawn from, "votes": [...], "seed": ...}
+OUT/prompts.jsonl               {"prompt": ..., "score": the mean vote, "image": ...}, a line each
 
 A prompt may name flavors that Studio does not know ("trending on artstation") and some that it
 draws badly; people type both. A gallery that was killed goes on where it was.
@@ -154,15 +155,20 @@ def write_gallery(
     for num_written in spread(write, range(0, config.num_images, PART), config.num_processes):
         done += num_written
         progress(done, config.num_images)
+    _write_prompts(out, config.num_images)
 
 
 def _write_part(begin: int, *, out: Path, config: GalleryConfig) -> int:
     numbers = range(begin, min(begin + PART, config.num_images))
     for number in numbers:
-        label = out / "images" / f"{number // FOLDER_SIZE:02d}" / f"{number:06d}.json"
+        label = _label_path(out, number)
         if not label.is_file():  # it comes last
             _write_picture(label, number, config)
     return len(numbers)
+
+
+def _label_path(out: Path, number: int) -> Path:
+    return out / "images" / f"{number // FOLDER_SIZE:02d}" / f"{number:06d}.json"
 
 
 def _write_picture(label: Path, number: int, config: GalleryConfig) -> None:
@@ -179,3 +185,18 @@ def _write_picture(label: Path, number: int, config: GalleryConfig) -> None:
     Image.fromarray(picture).save(part, format="PNG", compress_level=4)
     part.replace(path)
     shards.write_json(label, {"prompt": prompt, "votes": votes, "seed": seed})
+
+
+def _write_prompts(out: Path, num_images: int) -> None:
+    """Write what was typed, for builds from prompts that people gave."""
+    lines = []
+    for number in range(num_images):
+        label = _label_path(out, number)
+        row = json.loads(label.read_text(encoding="utf-8"))
+        line = {
+            "prompt": row["prompt"],
+            "score": float(np.mean(row["votes"])),
+            "image": label.with_suffix(".png").relative_to(out).as_posix(),
+        }
+        lines.append(json.dumps(line) + "\n")
+    shards.write_text(out / "prompts.jsonl", "".join(lines))

@@ -51,7 +51,7 @@ def test_what_is_no_expansion_is_named_with_its_line(tmp_path, capsys, text, mes
     ("args", "message"),
     [
         (["--out", "page.txt"], "--out page.txt: expected a file that ends in .html"),
-        (["--out", "page.html", "--size", "8"], "--size: got 8, expected 64 to 1024 pixels"),
+        (["--out", "page.html", "--size", "8"], "T2iConfig.size_px: got 8, expected 64 to 4096"),
     ],
 )
 def test_flags_out_of_range_are_refused(capsys, args, message):

@@ -1,6 +1,7 @@
 """A tiny Stable Diffusion in diffusers' own layout: what it draws depends on prompt and seed."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -77,6 +78,35 @@ def test_a_picture_depends_on_prompt_and_seed_and_not_on_its_company(pipeline):
     np.testing.assert_array_equal(np.asarray(again.render(["a red fox"], [1])[0]),
                                   np.asarray(model.render(["a red fox"], [1])[0]))  # fmt: skip
     model.close()
+
+
+def test_threads_take_turns(pipeline):
+    model = load_image_model(settings(pipeline))
+    prompts = ["a red fox", "a boat in fog", "a fox", "a boat"]
+    expected = [np.asarray(model.render([p], [3])[0]) for p in prompts]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda prompt: model.render([prompt], [3])[0], prompts))
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, np.asarray(other))
+    model.close()
+
+
+def test_a_batch_that_does_not_fit_is_halved(pipeline, monkeypatch):
+    model = load_image_model(settings(pipeline, batch_images=4))
+    draw, sizes = model._draw, []
+
+    class OutOfMemoryError(RuntimeError):
+        """As torch's is called."""
+
+    def draw_two(prompts, seeds):
+        sizes.append(len(prompts))
+        if len(prompts) > 2:
+            raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return draw(prompts, seeds)
+
+    monkeypatch.setattr(model, "_draw", draw_two)
+    assert len(model.render(["a fox"] * 5, [1, 2, 3, 4, 5])) == 5
+    assert sizes == [4, 2, 2, 1]
 
 
 def test_a_name_tells_the_files_and_the_settings(pipeline, tmp_path):

@@ -119,6 +119,7 @@ def test_refine_reads_which_flavors_are_not_drawn(tmp_path):
         read_effects(tmp_path / "bad")
 
 
+@pytest.mark.slow
 def test_the_command_probes_studio_with_a_real_encoder(tmp_path, encoder_folder, capsys):
     flavors, out = tmp_path / "flavors.txt", tmp_path / "p"
     flavors.write_text("pixel art\n8k\n")

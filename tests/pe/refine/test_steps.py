@@ -34,6 +34,7 @@ def make_pairs(dataset, run_folder, out, *more):
     return main([*map(str, command), *bindings, *more])
 
 
+@pytest.mark.slow
 def test_pairs_link_one_expansion_to_the_next(tmp_path, dataset, run_folder, capsys):
     out = tmp_path / "steps"
     assert make_pairs(dataset, run_folder, out, "--limit", "4") == 0
@@ -55,6 +56,7 @@ def test_pairs_link_one_expansion_to_the_next(tmp_path, dataset, run_folder, cap
     assert "holds pairs of other settings" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_expand_prints_every_step(run_folder, capsys):
     command = ["expand", "red fox", "--model", str(run_folder), "-n", "2", "--steps", "3",
                "--max_tokens", "6"]  # fmt: skip
@@ -68,6 +70,7 @@ def test_expand_prints_every_step(run_folder, capsys):
     assert lines.count(" 3 ") == 2
 
 
+@pytest.mark.slow
 def test_a_person_picks_what_is_expanded_again(run_folder, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("2\nold boat\n\n"))
     command = ["expand", "red fox", "--model", str(run_folder), "-n", "2", "--max_tokens", "6"]

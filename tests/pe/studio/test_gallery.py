@@ -51,6 +51,13 @@ def test_pictures_are_those_of_their_prompts_and_seeds(tmp_path):
             picture = np.asarray(image)
         assert np.array_equal(picture, render(row["prompt"], row["seed"], size=64))
         assert len(row["votes"]) == 7
+    lines = [json.loads(line) for line in (tmp_path / "prompts.jsonl").read_text().splitlines()]
+    assert [line["image"] for line in lines] == [
+        label.with_suffix(".png").relative_to(tmp_path).as_posix() for label in labels
+    ]
+    rows = [json.loads(label.read_text()) for label in labels]
+    assert [line["prompt"] for line in lines] == [row["prompt"] for row in rows]
+    assert [line["score"] for line in lines] == [np.mean(row["votes"]) for row in rows]
 
 
 def test_a_gallery_goes_on_where_it_was(tmp_path):
