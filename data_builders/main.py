@@ -38,8 +38,7 @@ from pe.engines.aesthetics import AestheticConfig
 from pe.engines.inverter import InverterConfig
 from pe.engines.llm import LlmConfig
 from pe.pairs import PairConfig
-from pe.records import Pair
-from pe.stages.finished import read_children, read_dropped
+from pe.stages.finished import count_stages, write_pairs
 from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig, Source, StageFolder
 from pe.stages.stage import Stage
 
@@ -189,11 +188,7 @@ def build(
         )
         raise ValueError(f"{source}: not one pair came of its rows ({reasons})")
     say("writing pairs, TensorFlow dataset and card")
-    stats = {
-        "key": key,
-        "stage_folders": [folder.folder.name for folder in folders],
-        "stages": [folder.stats.to_dict() for folder in folders],
-    }
+    stats = {"key": key, **count_stages(folders)}
     publish(folders, out, config, stats)
     return stats
 
@@ -228,14 +223,7 @@ def publish(
     """Write the finished dataset beside its place, then move it in; stats.json comes last."""
     new = out / PUBLISHING
     shutil.rmtree(new, ignore_errors=True)
-    for name in ("pairs", "dropped"):
-        (new / name).mkdir(parents=True)
-    tables = (table for table in read_children(folders[-1].folder, Pair) if len(table))
-    for index, table in enumerate(tables):
-        shards.write_table(new / "pairs" / shards.shard_name(index), table)
-    for index, folder in enumerate(folders):
-        table = pa.concat_tables(list(read_dropped(folder.folder, folder.stats.name)))
-        shards.write_table(new / "dropped" / shards.shard_name(index), table)
+    write_pairs(new, folders)
     export_tfds(new / "pairs", new, file_format=config.file_format)
     shards.write_text(new / "config.gin", operative_config(config))
     shards.write_text(new / "README.md", card.make_card(new / "pairs", stats))

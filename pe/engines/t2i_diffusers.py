@@ -36,7 +36,7 @@ class DiffusersModel:
         dtype = config.dtype
         if dtype == "auto":
             dtype = "bfloat16" if has_accelerator else "float32"
-        self.name = name_pipeline(config)
+        self.name = describe_pipeline(config, folder)
         try:
             self._pipeline = diffusers.DiffusionPipeline.from_pretrained(
                 folder,
@@ -163,6 +163,11 @@ def identify_pipeline(folder: Path) -> str:
 
 def name_pipeline(config: T2iConfig) -> str:
     """Return the name of a pipeline with its settings; nothing of it is loaded."""
+    return describe_pipeline(config, find_pipeline(config))
+
+
+def describe_pipeline(config: T2iConfig, folder: Path) -> str:
+    """Return the name of the pipeline in a folder, with its settings."""
     parts = {
         "size": config.size_px,
         "steps": config.num_steps,
@@ -171,7 +176,7 @@ def name_pipeline(config: T2iConfig) -> str:
         "variant": config.variant or None,
     }
     told = [config.dtype, *(f"{k}={v}" for k, v in parts.items() if v is not None)]
-    return f"{identify_pipeline(find_pipeline(config))}/{','.join(told)}"
+    return f"{identify_pipeline(folder)}/{','.join(told)}"
 
 
 def _import() -> tuple[Any, Any]:

@@ -26,13 +26,14 @@ from pe.engines.t2i import ImageModel, T2iConfig
 from pe.engines.vision import ImageTextEncoder, share_encoder
 from pe.records import content_hash
 from pe.refine.expansion import ExpansionConfig, ExpansionKey, ExpansionStage
-from pe.refine.finished import STATS, count_stages, publish_pairs, read_finished
+from pe.refine.finished import STATS, read_finished
 from pe.refine.pictures import PictureConfig, PictureFolder
 from pe.refine.rendering import RenderConfig, RenderKey, RenderStage
 from pe.refine.report import write_report
 from pe.refine.scoring import ScoreConfig, ScoreKey, ScoreStage
 from pe.refine.selection import SelectConfig, SelectKey, SelectStage, find_cutoff, find_not_drawn
 from pe.refine.source import ExpansionSource, QuerySource, RefineSourceConfig
+from pe.stages.finished import count_stages, write_pairs
 from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig, Source, StageFolder
 from pe.stages.stage import Stage
 from pe.studio.image_model import load_image_model, name_image_model
@@ -133,7 +134,7 @@ def choose_pairs(
         )
     say("writing pairs and report")
     stats = {"key": key, "cutoff": cutoff, **count_stages(folders)}
-    publish_pairs(folder, folders)
+    write_pairs(folder, folders)
     shards.write_text(folder / "config.gin", operative_config(config))
     write_report(
         folder / "report.html",

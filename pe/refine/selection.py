@@ -99,8 +99,8 @@ def find_not_drawn(config: SelectConfig) -> tuple[str, ...]:
 class SelectStage:
     """Score -> the pair of query and expansion, if it scores high enough.
 
-    The rows of a query follow each other in one table of the stage before, so that `mode` "best"
-    needs no more than what `ranks` keeps of a table.
+    For `mode` "best" the ids of each query's best are kept, found a table at a time: the rows of a
+    query lie in one table of the stage before.
     """
 
     NAME: ClassVar[str] = "pairs"

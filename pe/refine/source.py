@@ -73,7 +73,7 @@ class QuerySource:
         return _cut(self._queries(), done, self.shard_rows)
 
     def _queries(self) -> Iterator[dict[str, Any]]:
-        """Yield each text once; 8 bytes are kept of every one."""
+        """Yield each text once; a hash is kept of every one."""
         known: set[int] = set()
         num_left = self.config.limit
         columns = ["id", "query", "kind", "split", "half", "parents"]

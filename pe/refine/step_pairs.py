@@ -6,7 +6,6 @@ out/stats.json    counts; written last: its presence means "finished"
 """
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from pe import shards
 from pe.config import operative_config
 from pe.engines.expander import Expander, T5Expander
 from pe.engines.model import load_model
-from pe.records import content_hash
-from pe.refine.finished import STATS, count_stages, publish_pairs, read_finished
+from pe.refine.finished import STATS, read_finished
 from pe.refine.source import QuerySource, RefineSourceConfig
 from pe.refine.steps import StepConfig, StepKey, StepStage
+from pe.stages.finished import count_stages, write_pairs
 from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig
 from pe.weights.checkpoint import hash_values
 from pe.weights.formats import open_model
@@ -52,13 +51,11 @@ def make_step_pairs(
         return T5Expander(load_model(model))
 
     source = QuerySource(data, config.source, shard_rows=config.runner.shard_rows)
-    key = StepKey(steps=config.steps, model=hash_values(open_model(model).checkpoint))
-    stage = StepStage(key, load_expander)
+    values = hash_values(open_model(model).checkpoint)
+    stage = StepStage(StepKey(steps=config.steps, model=values), load_expander)
     runner = LocalRunner(out, config.runner, progress=progress)
-    whole_key = content_hash(
-        source.key, json.dumps(dataclasses.asdict(key), sort_keys=True), stage.VERSION
-    )
-    finished = read_finished(out, whole_key)
+    _, key = runner.stage_folder(stage, source.key)
+    finished = read_finished(out, key)
     if finished is not None:
         say(f"{out} has its pairs already, with these settings")
         return finished
@@ -69,8 +66,8 @@ def make_step_pairs(
             f"not one pair came of {folder.stats.num_in:,} queries ({folder.stats.reasons}); lower "
             "StepConfig.min_kept, or use a model that reads longer texts (LengthConfig.inputs)"
         )
-    publish_pairs(out, [folder])
+    write_pairs(out, [folder])
     shards.write_text(out / "config.gin", operative_config(config))
-    stats = {"key": whole_key, **count_stages([folder])}
+    stats = {"key": key, **count_stages([folder])}
     shards.write_json(out / STATS, stats)
     return stats

@@ -1,14 +1,17 @@
 """What finished stages hold, as records: the children of the last, the drops of each."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pe import shards
-from pe.records import Dropped, Record, arrow_schema
+from pe.records import Dropped, Pair, Record, arrow_schema
+from pe.stages.local_runner import StageFolder
 
 
 def read_children(folder: Path, record_type: type[Record]) -> Iterator[pa.Table]:
@@ -32,3 +35,24 @@ def read_dropped(folder: Path, stage: str) -> Iterator[pa.Table]:
             for parent, row, reason in zip(parents, rows, table["reason"].to_pylist(), strict=True)
         ]
         yield pa.Table.from_pylist([r.to_row() for r in records], schema=arrow_schema(Dropped))
+
+
+def write_pairs(folder: Path, folders: Sequence[StageFolder]) -> None:
+    """Write folder/pairs, of the last stage, and folder/dropped, of all; what was there goes."""
+    for name in ("pairs", "dropped"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir(parents=True)
+    tables = (table for table in read_children(folders[-1].folder, Pair) if len(table))
+    for index, table in enumerate(tables):
+        shards.write_table(folder / "pairs" / shards.shard_name(index), table)
+    for index, found in enumerate(folders):
+        table = pa.concat_tables(list(read_dropped(found.folder, found.stats.name)))
+        shards.write_table(folder / "dropped" / shards.shard_name(index), table)
+
+
+def count_stages(folders: Sequence[StageFolder]) -> dict[str, Any]:
+    """Return what stats.json tells of stages."""
+    return {
+        "stage_folders": [found.folder.name for found in folders],
+        "stages": [found.stats.to_dict() for found in folders],
+    }

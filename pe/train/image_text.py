@@ -97,7 +97,7 @@ def weigh_tokens(captions: Int[np.ndarray, "R L"], size: int, power: float) -> n
 
     Example (power 1, start 1, end 2):
       captions  [[1, 5, 2], [1, 6, 2]]
-      returns   2: 0.75, 5: 1.5, 6: 1.5
+      returns   2: 2/3, 5: 4/3, 6: 4/3
     """
     said = captions[:, 1:]
     counts = np.bincount(said[said != PAD_ID].ravel(), minlength=size).astype(np.float64)

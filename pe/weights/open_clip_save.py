@@ -1,4 +1,4 @@
-"""A CLIP or CoCa of ours in open_clip's layout, as `open_clip` reads it and the library, too."""
+"""A CLIP or CoCa of ours in open_clip's layout; without a stem the library reads it, too."""
 
 from collections.abc import Mapping
 from pathlib import Path
