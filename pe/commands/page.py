@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,18 @@ def add_page(commands: Any, with_help: bool) -> None:
         "page",
         _run_page,
         "Draw queries and their expansions on one HTML page, side by side.",
-        "example:\n  pe expand 'a cat' 'a boat' --model run --json | pe page --out page.html\n\n"
+        "examples:\n  pe expand 'a cat' 'a boat' --model run --json | pe page --out page.html\n"
+        "  pe page base.jsonl refined.jsonl --names base refined --out page.html\n\n"
         + gin_epilog(_t2i_config, with_help),
     )
     command.add_argument(
-        "expansions", nargs="?", metavar="FILE", help="lines of pe expand --json (standard input)"
+        "expansions",
+        nargs="*",
+        metavar="FILE",
+        help="lines of pe expand --json (standard input); several for several expanders",
+    )
+    command.add_argument(
+        "--names", nargs="+", metavar="NAME", help="of the expanders, on the page (their files')"
     )
     command.add_argument("--out", required=True, metavar="FILE", help="a .html file")
     command.add_argument("--title", default="Prompt Expansion", help="at the top of the page")
@@ -52,34 +60,35 @@ def _run_page(args: argparse.Namespace) -> None:
     from pe.serve.picture_page import write_page
     from pe.studio.image_model import load_image_model
 
-    if args.expansions is None:
-        queries = read_expansions(sys.stdin.read(), "standard input")
+    paths = [Path(name) for name in args.expansions]
+    names = args.names or [path.stem for path in paths if len(paths) > 1] or ["Expanded"]
+    if len(names) != max(len(paths), 1):
+        raise ValueError(f"--names: got {len(names)}, expected one a file")
+    if paths:
+        read = [read_expansions(path.read_text(encoding="utf-8"), str(path)) for path in paths]
     else:
-        queries = read_expansions(
-            Path(args.expansions).read_text(encoding="utf-8"), args.expansions
-        )
+        read = [read_expansions(sys.stdin.read(), "standard input")]
+    queries = set_side_by_side(read, names)
     model = load_image_model(config, say=say)
     with StageProgress() as progress, contextlib.closing(model):
         parts = write_page(
             queries,
             model,
             title=args.title,
+            names=names,
             seed=args.seed,
             progress=lambda done, total: progress("pictures", done, total),
         )
         out.parent.mkdir(parents=True, exist_ok=True)
         shards.write_text(out, "".join(parts))
-    num_pictures = 2 * sum(len(expanded.expansions) for expanded in queries)
-    say(f"{num_pictures:,} pictures on {out}; open it in a browser")
+    say(f"{out} is written; open it in a browser")
 
 
-def read_expansions(text: str, name: str) -> "list[ExpandedQuery]":
-    """Read lines of `pe expand --json`.
+def read_expansions(text: str, name: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Read lines of `pe expand --json`: queries with their expansions.
 
     Raises ValueError, naming the line, for what is no such line, and where there is none.
     """
-    from pe.serve.picture_page import ExpandedQuery
-
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -87,7 +96,7 @@ def read_expansions(text: str, name: str) -> "list[ExpandedQuery]":
         try:
             row = json.loads(line)
             texts = tuple(expansion["text"] for expansion in row["expansions"])
-            found.append(ExpandedQuery(query=row["query"], expansions=texts))
+            found.append((row["query"], texts))
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(
                 f"{name}:{number} is no line of pe expand --json: expected an object with query "
@@ -96,3 +105,25 @@ def read_expansions(text: str, name: str) -> "list[ExpandedQuery]":
     if not found:
         raise ValueError(f"{name} holds no expansions; expected lines of pe expand --json")
     return found
+
+
+def set_side_by_side(
+    read: Sequence[list[tuple[str, tuple[str, ...]]]], names: Sequence[str]
+) -> "list[ExpandedQuery]":
+    """Join what several expanders made of the same queries.
+
+    Raises ValueError where their queries differ.
+    """
+    from pe.serve.picture_page import ExpandedQuery
+
+    queries = [query for query, _ in read[0]]
+    for name, found in zip(names, read, strict=True):
+        if [query for query, _ in found] != queries:
+            raise ValueError(
+                f"the queries of {name} are not those of {names[0]}; expected the same ones, in "
+                "the same order: expand them by one command"
+            )
+    return [
+        ExpandedQuery(query=query, sets=tuple(found[number][1] for found in read))
+        for number, query in enumerate(queries)
+    ]

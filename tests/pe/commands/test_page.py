@@ -27,7 +27,22 @@ def test_a_page_is_made_of_a_file_or_of_standard_input(tmp_path, monkeypatch, ca
     assert one == other
     assert "<title>Cats</title>" in one
     assert "a cat at night, mosaic" in one
-    assert "2 pictures on" in capsys.readouterr().err
+    assert "b.html is written" in capsys.readouterr().err
+
+
+def test_files_of_several_expanders_are_joined_by_query(tmp_path, capsys):
+    base, refined, odd = (tmp_path / f"{name}.jsonl" for name in ("base", "refined", "odd"))
+    base.write_text(LINE, encoding="utf-8")
+    refined.write_text(LINE.replace("mosaic", "pastel"), encoding="utf-8")
+    odd.write_text(LINE.replace("a cat", "a dog"), encoding="utf-8")
+    out = tmp_path / "page.html"
+    assert main(["page", str(base), str(refined), "--out", str(out), "--size", "64"]) == 0
+    assert "<h3>refined</h3>" in out.read_text()
+    assert "<figcaption>a cat at night, pastel</figcaption>" in out.read_text()
+    assert main(["page", str(base), str(odd), "--out", str(out)]) == 2
+    assert "the queries of odd are not those of base" in capsys.readouterr().err
+    assert main(["page", str(base), str(odd), "--names", "a", "--out", str(out)]) == 2
+    assert "--names: got 1, expected one a file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from pe.studio.image_model import StudioModel
 from pe.studio.render import render
 
 QUERIES = (
-    ExpandedQuery(query="a cat", expansions=("a cat in the snow, pastel", "a cat, watercolor")),
-    ExpandedQuery(query="<b>a & b</b>", expansions=('a "boat" <script>alert(1)</script>',)),
+    ExpandedQuery(query="a cat", sets=(("a cat in the snow, pastel", "a cat, watercolor"),)),
+    ExpandedQuery(query="<b>a & b</b>", sets=(('a "boat" <script>alert(1)</script>',),)),
 )
 
 
@@ -66,7 +66,7 @@ def test_studio_is_an_image_model():
 def test_both_sets_are_drawn_with_the_same_seeds(page):
     images = read_page(page).images
     assert len(images) == 2 * 2 + 2 * 1
-    wanted = [("a cat", 5), ("a cat", 6), (QUERIES[0].expansions[0], 5)]
+    wanted = [("a cat", 5), ("a cat", 6), (QUERIES[0].sets[0][0], 5)]
     for image, (prompt, seed) in zip(images, wanted, strict=False):
         assert image["alt"] == prompt
         data = base64.b64decode(image["src"].removeprefix("data:image/jpeg;base64,"))
@@ -78,7 +78,7 @@ def test_both_sets_are_drawn_with_the_same_seeds(page):
 
 def test_texts_are_shown_as_they_are_and_run_nothing(page):
     reader = read_page(page)
-    assert reader.captions == [*QUERIES[0].expansions, *QUERIES[1].expansions]
+    assert reader.captions == [*QUERIES[0].sets[0], *QUERIES[1].sets[0]]
     assert "script" not in reader.tags
     assert "<h2>&lt;b&gt;a &amp; b&lt;/b&gt;</h2>" in page
     assert "<title>Two &amp; more</title>" in page
@@ -88,6 +88,14 @@ def test_nothing_is_fetched_from_elsewhere(page):
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     assert "url(" not in page
     assert "@import" not in page
+
+
+def test_several_expanders_stand_side_by_side():
+    queries = [ExpandedQuery(query="a cat", sets=(("a cat, mosaic",), ("a cat, pastel", "a pet")))]
+    page = "".join(write_page(queries, StudioModel(64), title="t", names=("base", "<2>"), seed=1))
+    assert re.findall("<h3>(.*?)</h3>", page) == ["As typed", "base", "&lt;2&gt;"]
+    alts = [image["alt"] for image in read_page(page).images]
+    assert alts == ["a cat", "a cat", "a cat, mosaic", "a cat, pastel", "a pet"]
 
 
 def test_progress_is_told_by_query():
@@ -105,4 +113,4 @@ def test_progress_is_told_by_query():
 
 def test_a_query_without_expansions_is_refused():
     with pytest.raises(ValueError, match="the query 'a cat' has no expansions; expected one"):
-        ExpandedQuery(query="a cat", expansions=())
+        ExpandedQuery(query="a cat", sets=((),))
