@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pe import shards
 
 NUM_SAMPLES = 20
-COUNTED = ("prefix", "kind", "split", "half", "source", "licence")
+COUNTED = ("prefix", "kind", "split", "half", "source", "licence", "language")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 

@@ -217,7 +217,8 @@ class DistinctQueryStage:
         self._kinds: dict[str, str] = {}
 
     def __call__(self, table: pa.Table) -> list[Result]:
-        return [self._check(Query.from_row(row)) for row in table["query"].to_pylist()]
+        queries = [Query.from_row(row) for row in table["query"].to_pylist()]
+        return [self._check(query) for query in queries]
 
     def _check(self, query: Query) -> Result:
         if query.inversion_id != self._inversion:

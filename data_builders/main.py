@@ -30,6 +30,7 @@ from data_builders.prompt_expansion import NAME, check_file_format, export_tfds
 from data_builders.query_extraction import RuleQueryConfig
 from data_builders.query_plan import make_query_stages
 from data_builders.query_request import LlmQueryConfig
+from data_builders.screening import ScreenConfig, make_screens
 from data_builders.sources import SourceConfig
 from pe import shards
 from pe.config import operative_config
@@ -39,7 +40,7 @@ from pe.engines.inverter import InverterConfig
 from pe.engines.llm import LlmConfig
 from pe.pairs import PairConfig
 from pe.stages.finished import count_stages, write_pairs
-from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig, Source, StageFolder
+from pe.stages.local_runner import OUTCOME, LocalRunner, Progress, RunnerConfig, Source, StageFolder
 from pe.stages.stage import Stage
 
 PUBLISHED = ("pairs", "dropped", NAME, "README.md", "config.gin")
@@ -68,6 +69,7 @@ class BuildConfig:
     runner: RunnerConfig = dataclasses.field(default_factory=RunnerConfig)
     ingest: IngestConfig = dataclasses.field(default_factory=IngestConfig)
     invert: GivenPromptConfig = dataclasses.field(default_factory=GivenPromptConfig)
+    screen: ScreenConfig = dataclasses.field(default_factory=ScreenConfig)
     duplicates: DuplicateConfig = dataclasses.field(default_factory=DuplicateConfig)
     queries: RuleQueryConfig = dataclasses.field(default_factory=RuleQueryConfig)
     llm: LlmConfig = dataclasses.field(default_factory=LlmConfig)
@@ -120,9 +122,10 @@ def make_plan(
             )
         rows = TableSource(source, config.source, shard_rows=config.runner.shard_rows)
         stages = [IngestStage(config.ingest), GivenPromptStage(config.invert)]
-    stages.append(DuplicateStage(config.duplicates))
+    screen, screen_pairs = make_screens(config.screen)
+    stages += [screen, DuplicateStage(config.duplicates)]
     stages += make_query_stages(config.queries, config.llm_queries, config.llm, out=out, say=say)
-    return rows, [*stages, PairStage(config.pairs)]
+    return rows, [*stages, PairStage(config.pairs), screen_pairs]
 
 
 def list_changes(config: Any, *, only: Container[str] | None = None) -> list[str]:
@@ -263,7 +266,7 @@ def find_row(data: Path, record_id: str) -> list[dict[str, Any]]:
 
 
 def _rows_with_id(shard: pa.Table, record_id: str) -> Iterator[dict[str, Any]]:
-    ancestors = [name for name in shard.column_names if name not in ("reason", "children")]
+    ancestors = [name for name in shard.column_names if name not in OUTCOME]
     children = shard["children"].combine_chunks()
     ids = pc.struct_field(pc.list_flatten(children), "id")
     parents = pc.list_parent_indices(children).filter(pc.equal(ids, record_id))
@@ -278,5 +281,6 @@ def _rows_with_id(shard: pa.Table, record_id: str) -> Iterator[dict[str, Any]]:
 
 
 def _describe(stage: str, row: dict[str, Any]) -> dict[str, Any]:
-    records = {name: row[name] for name in row if name not in ("reason", "children")}
-    return {"stage": stage, "reason": row["reason"], "children": row["children"], **records}
+    records = {name: row[name] for name in row if name not in OUTCOME}
+    outcome = {name: row[name] for name in OUTCOME}
+    return {"stage": stage, **outcome, **records}

@@ -101,4 +101,5 @@ def make_pair(query: Query, inversion: Inversion, image: Image, config: PairConf
         half=assign_half(inversion.source_id, split, config),
         parents=(query.id, inversion.id, image.id),
         licence=image.licence,
+        language=inversion.language,
     )

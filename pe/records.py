@@ -87,6 +87,7 @@ class Inversion(Record):
     flavors: tuple[str, ...]
     prompt: str
     method: str
+    language: str = ""  # of the prompt, ISO 639-1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,6 +125,7 @@ class Pair(Record):
     half: str
     parents: tuple[str, ...]
     licence: str
+    language: str = ""  # of the prompt, ISO 639-1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,13 +177,17 @@ class Score(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dropped(Record):
-    """A row that a stage did not keep, and why. `uri`: where its source stands (file:line)."""
+    """A row that a stage did not keep, and why.
+
+    `uri` is where its source stands (file:line), `detail` what the reason was found by.
+    """
 
     ID_FIELDS = ("stage", "parent_id", "reason", "uri")
     stage: str
     parent_id: str
     reason: str
     uri: str
+    detail: str = ""
 
 
 _ARROW_TYPES = {

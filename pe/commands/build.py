@@ -36,6 +36,15 @@ def add_build(commands: Any, with_help: bool) -> None:
         "--query_column", metavar="NAME", help="default: query, where there is one"
     )
     command.add_argument("--limit", type=int, metavar="N", help="read only the first N rows")
+    command.add_argument(
+        "--allow_licences", nargs="+", metavar="NAME", help="drop rows of other licences"
+    )
+    command.add_argument(
+        "--evaluation_sets",
+        nargs="+",
+        metavar="FILE",
+        help="drop what is in these: .tsv .csv .jsonl .txt of prompts that models are measured on",
+    )
     add_inverter_flags(command, encoder="needed for pictures")
     add_llm_flags(command)
     command.add_argument(
@@ -62,6 +71,8 @@ def _run_build(args: argparse.Namespace) -> None:
         "SourceConfig.limit": args.limit,
         "ImageSourceConfig.limit": args.limit,
         "BuildConfig.file_format": args.file_format,
+        "ScreenConfig.allow_licences": tuple(args.allow_licences or ()) or None,
+        "ScreenConfig.evaluation_sets": tuple(args.evaluation_sets or ()) or None,
         **inverter_bindings(args),
         **llm_bindings(args),
         "AestheticConfig.vocabulary": args.vocabulary,  # equal, they share one encoder

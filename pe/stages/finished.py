@@ -27,12 +27,22 @@ def read_dropped(folder: Path, stage: str) -> Iterator[pa.Table]:
     """Yield the dropped rows of a stage as Dropped records, a table a shard."""
     for path in shards.list_shards(folder):
         parent = pq.read_schema(path).metadata[b"input"].decode()
-        table = pq.read_table(path, columns=list(dict.fromkeys(["row", parent, "reason"])))
+        table = pq.read_table(
+            path, columns=list(dict.fromkeys(["row", parent, "reason", "detail"]))
+        )
         table = table.filter(pc.is_valid(table["reason"]))
         parents, rows = table[parent].to_pylist(), table["row"].to_pylist()
         records = [
-            Dropped(stage=stage, parent_id=parent["id"], reason=reason, uri=row["id"])
-            for parent, row, reason in zip(parents, rows, table["reason"].to_pylist(), strict=True)
+            Dropped(
+                stage=stage,
+                parent_id=parent["id"],
+                reason=reason,
+                uri=row["id"],
+                detail=detail or "",
+            )
+            for parent, row, reason, detail in zip(
+                parents, rows, table["reason"].to_pylist(), table["detail"].to_pylist(), strict=True
+            )
         ]
         yield pa.Table.from_pylist([r.to_row() for r in records], schema=arrow_schema(Dropped))
 

@@ -1,9 +1,9 @@
 """Run stages on one machine: shards in, shards out, resumable after kill -9.
 
 Each input shard gives one output shard with exactly one row per input row: the input columns,
-`reason` (null when kept) and `children` (the records made of the row). So kept + dropped = in can
-be asserted for every shard, a shard is whole or absent, and resuming is skipping the shards that
-are there.
+`reason` and its `detail` (null when kept) and `children` (the records made of the row). So kept +
+dropped = in can be asserted for every shard, a shard is whole or absent, and resuming is skipping
+the shards that are there.
 """
 
 import dataclasses
@@ -34,6 +34,7 @@ from pe.stages.stage import (
     column_name,
 )
 
+OUTCOME = ("reason", "detail", "children")  # the columns that a stage adds to its rows
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -129,7 +130,7 @@ def explode(table: pa.Table) -> pa.Table:
     """
     children = table["children"].combine_chunks()
     name = table.schema.metadata[b"output"].decode()
-    parents = table.drop_columns(["children", "reason"])
+    parents = table.drop_columns(list(OUTCOME))
     if name in parents.column_names:  # a stage that amends its input (e.g. deduplication)
         parents = parents.drop_columns([name])
     rows = pc.list_parent_indices(children)
@@ -141,7 +142,9 @@ def pack_results(stage: Stage, table: pa.Table, results: Sequence[Result]) -> pa
     reasons = [r.reason if isinstance(r, Drop) else None for r in results]
     children = [[] if isinstance(r, Drop) else [c.to_row() for c in r] for r in results]
     struct = pa.struct(arrow_fields(stage.OUTPUT))
+    details = [r.detail if isinstance(r, Drop) else None for r in results]
     table = table.append_column("reason", pa.array(reasons, pa.string()))
+    table = table.append_column("detail", pa.array(details, pa.string()))
     table = table.append_column("children", pa.array(children, pa.list_(struct)))
     return table.replace_schema_metadata(
         {"input": stage.INPUT, "output": column_name(stage.OUTPUT)}

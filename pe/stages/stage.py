@@ -14,12 +14,18 @@ import pyarrow as pa
 from pe.device_error import is_device_error
 from pe.records import Record
 
+DETAIL_CHARACTERS = 200  # of an error's message
+
 
 @dataclasses.dataclass(frozen=True)
 class Drop:
-    """Why a row gives nothing: a short snake_case code, counted in stats.json."""
+    """Why a row gives nothing: a short snake_case code, counted in stats.json.
+
+    `detail` says what it was found by, for who reads the list of drops.
+    """
 
     reason: str
+    detail: str = ""
 
 
 Result = tuple[Record, ...] | Drop
@@ -77,14 +83,11 @@ def column_name(record_type: type[Record]) -> str:
 def call_guarded(stage: Stage, table: pa.Table) -> list[Result]:
     """Call a stage; when it raises, bisect, so that one bad row is dropped and the rest is kept.
 
-    An ORDERED stage gets its rows one by one: called again, it would remember the good rows before
-    the bad one from the first time.
+    An ORDERED stage remembers nothing of a call that raises, so that it can be called again.
 
     What is the machine's trouble and not the row's is raised: no memory, an OSError, and a device
     that has no memory even for one row, or is lost.
     """
-    if stage.ORDERED and len(table) > 1:
-        return [r for i in range(len(table)) for r in call_guarded(stage, table.slice(i, 1))]
     try:
         results = stage(table)
     except (MemoryError, OSError):
@@ -93,7 +96,7 @@ def call_guarded(stage: Stage, table: pa.Table) -> list[Result]:
         if len(table) == 1:
             if is_device_error(error):
                 raise
-            return [Drop(f"error_{type(error).__name__}")]
+            return [Drop(f"error_{type(error).__name__}", str(error)[:DETAIL_CHARACTERS])]
         half = len(table) // 2
         return call_guarded(stage, table.slice(0, half)) + call_guarded(stage, table.slice(half))
     if len(results) != len(table):

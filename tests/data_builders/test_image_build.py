@@ -57,7 +57,7 @@ def test_pictures_become_pairs(pictures, config, tmp_path):
     for part in stats["stages"]:
         assert part["kept"] + part["dropped"] == part["in"]
     assert [part["name"] for part in stats["stages"]] == [
-        "images", "filter", "invert", "duplicates", "queries", "pair",
+        "images", "filter", "invert", "screen", "duplicates", "queries", "pair", "screen_pair",
     ]  # fmt: skip
     assert stage(stats, "invert")["out"] == 12
     rows = shards.read_shards(out / "pairs").to_pylist()

@@ -36,13 +36,13 @@ def prompts(tmp_path: Path) -> Path:
 def test_a_build_accounts_for_every_row(prompts: Path, tmp_path: Path):
     out = tmp_path / "out"
     stats = build(prompts, out, BuildConfig(runner=RunnerConfig(shard_rows=3)))
-    names = ["ingest", "invert_given", "duplicates", "queries", "pair"]
+    names = ["ingest", "invert_given", "screen", "duplicates", "queries", "pair", "screen_pair"]
     assert [stage["name"] for stage in stats["stages"]] == names
     for stage in stats["stages"]:
         assert stage["kept"] + stage["dropped"] == stage["in"]
         assert sum(stage["reasons"].values()) == stage["dropped"]
-    counts = [(stage["in"], stage["out"]) for stage in stats["stages"][:3]]
-    assert counts == [(9, 8), (8, 6), (6, 5)]
+    counts = [(stage["in"], stage["out"]) for stage in stats["stages"][:4]]
+    assert counts == [(9, 8), (8, 6), (6, 6), (6, 5)]
     assert json.loads((out / "stats.json").read_text())["stages"] == stats["stages"]
 
 

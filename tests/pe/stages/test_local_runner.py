@@ -158,10 +158,9 @@ def test_a_finished_stage_is_not_run_again_and_another_setting_has_another_folde
 def test_a_bad_row_of_an_ordered_stage_does_not_make_it_see_the_others_twice(tmp_path: Path):
     class Remembering(CountSeen):
         def __call__(self, table: pa.Table) -> list[Result]:
-            results = super().__call__(table)
             if any(image["given_prompt"] == "t2" for image in table["image"].to_pylist()):
                 raise KeyError("bad row")
-            return results
+            return super().__call__(table)
 
     runner = LocalRunner(tmp_path, CONFIG)
     images = runner.run(ToImage(NoConfig()), RowSource())
@@ -171,7 +170,7 @@ def test_a_bad_row_of_an_ordered_stage_does_not_make_it_see_the_others_twice(tmp
     shard = pq.read_table(folder.folder / "part-00000.parquet")
     captions = [[c["caption"] for c in row] for row in shard["children"].to_pylist()]
     assert captions == [["0"], ["1"], []]
-    assert stage.seen == 9
+    assert stage.seen == 8
 
 
 def test_a_stage_that_miscounts_stops_the_run():
