@@ -24,7 +24,7 @@ _TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "self_harm": ("self_harm", ("medical",)),
     "hate": ("hate", ()),
     "hate_past": ("hate", ("history",)),
-    "violence": ("violence", ("medical",)),
+    "violence": ("violence", ("medical", "history")),
     "crime": ("crime", ()),
     "sexual": ("sexual", ("medical",)),
     "nudity": ("sexual", ("art", "medical")),
@@ -194,7 +194,7 @@ def _forms(token: str) -> tuple[str, ...]:
     """Return what a word may stand for: itself, fewer letters, what was starred out, a slip."""
     forms = [token, re.sub(r"(.)\1{2,}", r"\1\1", token), re.sub(r"(.)\1{2,}", r"\1", token)]
     if "*" in token:  # "f*ck"
-        pattern = re.compile(re.sub(r"\*", r"\\w?", token))
+        pattern = re.compile(re.sub(r"\*", r"\\w?", token.removesuffix("s")))
         forms += [word for word in _load_words() if pattern.fullmatch(word)]
     elif len(token) >= LEAST_SLIP_LETTERS - 1 and token not in _load_words():
         forms += _load_slips().get(token, ())  # "sucide"
