@@ -82,10 +82,10 @@ class EngineStage(Generic[K, E]):
         self.loader = loader
         self._make_engine = make_engine
         self._engine: E | None = None
-        self._lock = threading.Lock()  # the models see one batch while the next is decoded
 
     def open(self) -> None:
         """Load the models. Raises ValueError where one of them, or a list, is not to be had."""
+        self._lock = threading.Lock()  # the models see one batch while the next is decoded
         self._engine = self._make_engine()
 
     def close(self) -> None:

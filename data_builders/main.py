@@ -11,7 +11,7 @@ out/stats.json                 counts by stage; written last: its presence means
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from pe.engines.llm import LlmConfig
 from pe.pairs import PairConfig
 from pe.stages.finished import count_stages, write_pairs
 from pe.stages.local_runner import OUTCOME, LocalRunner, Progress, RunnerConfig, Source, StageFolder
+from pe.stages.runner import hold_runner, make_runner
 from pe.stages.stage import Stage
 
 PUBLISHED = ("pairs", "dropped", NAME, "README.md", "config.gin")
@@ -165,7 +166,7 @@ def build(
     """
     check_folder(out, source)
     rows, stages = make_plan(source, out, config, say)
-    runner = LocalRunner(out, config.runner, progress=progress)
+    runner = make_runner(out, config.runner, progress=progress)
     key = f"{plan_key(runner, rows.key, stages)}-{config.file_format}"
     finished = card.read_stats(out / STATS)
     if finished is not None and finished["key"] == key:
@@ -177,23 +178,30 @@ def build(
             f"{out} holds a dataset of another source or other settings; "
             "choose another --out, or give --replace to put the new one in its place"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    with hold_runner(runner):
+        folders = run_stages(runner, rows, stages, config.pairs)
+        if folders[-1].stats.num_out == 0:
+            reasons = "; ".join(
+                f"{f.stats.name}: {f.stats.reasons}" for f in folders if f.stats.reasons
+            )
+            raise ValueError(f"{source}: not one pair came of its rows ({reasons})")
+        say("writing pairs, TensorFlow dataset and card")
+        stats = {"key": key, **count_stages(folders)}
+        publish(folders, out, config, stats)
+    return stats
+
+
+def run_stages(
+    runner: LocalRunner, rows: Source, stages: Sequence[Stage], pairs: PairConfig
+) -> list[StageFolder]:
+    """Run stages one after the other; the stage of pairs is told the dataset's top quartile."""
     folders: list[StageFolder] = []
     for stage in stages:
-        source_rows: Source = folders[-1] if folders else rows
-        if isinstance(stage, PairStage) and config.pairs.high_aesthetic is None:
+        if isinstance(stage, PairStage) and pairs.high_aesthetic is None:
             high = top_quartile(folders)
-            stage = PairStage(dataclasses.replace(config.pairs, high_aesthetic=high))
-        folders.append(runner.run(stage, source_rows))
-    if folders[-1].stats.num_out == 0:
-        reasons = "; ".join(
-            f"{f.stats.name}: {f.stats.reasons}" for f in folders if f.stats.reasons
-        )
-        raise ValueError(f"{source}: not one pair came of its rows ({reasons})")
-    say("writing pairs, TensorFlow dataset and card")
-    stats = {"key": key, **count_stages(folders)}
-    publish(folders, out, config, stats)
-    return stats
+            stage = PairStage(dataclasses.replace(pairs, high_aesthetic=high))
+        folders.append(runner.run(stage, folders[-1] if folders else rows))
+    return folders
 
 
 def check_folder(out: Path, source: Path) -> None:

@@ -1,11 +1,12 @@
 """Parquet shards: written to a temporary name and renamed, so that a shard is whole or absent.
 
 Knows nothing of records or stages. A folder of shards is done when its manifest is there, and the
-manifest is written last.
+manifest is written last. Pages have checksums: what is damaged later is found when it is read.
 """
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,35 @@ def shard_name(index: int) -> str:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a Parquet file atomically: after a kill it is there whole or not at all."""
-    temporary = path.with_name(TEMPORARY + path.name)
-    pq.write_table(table, temporary, compression="zstd")
+    own = f"{TEMPORARY}{socket.gethostname()}-{os.getpid()}-{path.name}"  # of this process alone
+    temporary = path.with_name(own)
+    pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     _publish(temporary, path)
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a shard.
+
+    Raises ValueError, with what to do, for one that is damaged; FileNotFoundError for none.
+    """
+    try:
+        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's trouble, not the file's
+        why = " ".join(str(error).split())
+        raise ValueError(f"{path} is damaged ({why}); remove it and run again") from error
+
+
+def is_whole(path: Path) -> bool:
+    """Say whether a shard can be read to its end: a file that was cut off cannot."""
+    try:
+        pq.read_metadata(path)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -53,13 +80,13 @@ def read_shards(folder: Path, columns: list[str] | None = None) -> pa.Table:
     shards = list_shards(folder)
     if not shards:
         raise ValueError(f"no Parquet shards in {folder}; expected files like {shard_name(0)}")
-    return pa.concat_tables([pq.read_table(shard, columns=columns) for shard in shards])
+    return pa.concat_tables([read_table(shard, columns) for shard in shards])
 
 
 def iterate_shards(folder: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
     """Read the shards of a folder one at a time."""
     for shard in list_shards(folder):
-        yield pq.read_table(shard, columns=columns)
+        yield read_table(shard, columns)
 
 
 def clear_temporary(folder: Path) -> None:

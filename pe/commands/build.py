@@ -48,6 +48,12 @@ def add_build(commands: Any, with_help: bool) -> None:
     add_inverter_flags(command, encoder="needed for pictures")
     add_llm_flags(command)
     command.add_argument(
+        "--runner", choices=("local", "ray"), help="ray: on a cluster, extra [ray] (local)"
+    )
+    command.add_argument(
+        "--ray_address", metavar="HOST:PORT", help="of the cluster (one started on this machine)"
+    )
+    command.add_argument(
         "--file_format",
         choices=("arrayrecord", "tfrecord"),
         help="of the TFDS dataset; tfrecord needs the [seqio] extra (default arrayrecord)",
@@ -71,6 +77,8 @@ def _run_build(args: argparse.Namespace) -> None:
         "SourceConfig.limit": args.limit,
         "ImageSourceConfig.limit": args.limit,
         "BuildConfig.file_format": args.file_format,
+        "RunnerConfig.engine": args.runner,
+        "RayConfig.address": args.ray_address,
         "ScreenConfig.allow_licences": tuple(args.allow_licences or ()) or None,
         "ScreenConfig.evaluation_sets": tuple(args.evaluation_sets or ()) or None,
         **inverter_bindings(args),

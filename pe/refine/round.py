@@ -34,7 +34,8 @@ from pe.refine.scoring import ScoreConfig, ScoreKey, ScoreStage
 from pe.refine.selection import SelectConfig, SelectKey, SelectStage, find_cutoff, find_not_drawn
 from pe.refine.source import ExpansionSource, QuerySource, RefineSourceConfig
 from pe.stages.finished import count_stages, write_pairs
-from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig, Source, StageFolder
+from pe.stages.local_runner import Progress, RunnerConfig, Source, StageFolder
+from pe.stages.runner import hold_runner, make_runner
 from pe.stages.stage import Stage
 from pe.studio.image_model import load_image_model, name_image_model
 from pe.train.config import TrainConfig
@@ -105,7 +106,7 @@ def choose_pairs(
     `out` holds the round of other settings; UnavailableError when a server cannot go on.
     """
     folder = out / f"round{given.number}"
-    runner = LocalRunner(folder, config.runner, progress=progress)
+    runner = make_runner(folder, config.runner, progress=progress)
     source = _open_source(given, config)
     stages = _make_stages(given, out, config, say)
     key = source.key
@@ -119,32 +120,34 @@ def choose_pairs(
     if finished is not None:
         say(f"{folder} has its pairs already, with these settings")
         return finished
-    folder.mkdir(parents=True, exist_ok=True)
-    folders: list[StageFolder] = []
-    for stage in stages:
-        folders.append(runner.run(stage, folders[-1] if folders else source))
-    scores = folders[-1].folder
-    cutoff = find_cutoff(config.select, scores)
-    select = SelectKey(select=config.select, cutoff=cutoff, not_drawn=not_drawn, round=given.number)
-    folders.append(runner.run(SelectStage(select, scores), folders[-1]))
-    if not folders[-1].stats.num_out:
-        raise ValueError(
-            f"not one expansion was kept: SelectConfig.mode {config.select.mode}, threshold "
-            f"{config.select.threshold}; lower it"
+    with hold_runner(runner):
+        folders: list[StageFolder] = []
+        for stage in stages:
+            folders.append(runner.run(stage, folders[-1] if folders else source))
+        scores = folders[-1].folder
+        cutoff = find_cutoff(config.select, scores)
+        select = SelectKey(
+            select=config.select, cutoff=cutoff, not_drawn=not_drawn, round=given.number
         )
-    say("writing pairs and report")
-    stats = {"key": key, "cutoff": cutoff, **count_stages(folders)}
-    write_pairs(folder, folders)
-    shards.write_text(folder / "config.gin", operative_config(config))
-    write_report(
-        folder / "report.html",
-        folders[-1].folder,
-        out / PICTURES,
-        select=config.select,
-        cutoff=cutoff,
-        title=f"Round {given.number}",
-    )
-    shards.write_json(folder / STATS, stats)
+        folders.append(runner.run(SelectStage(select, scores), folders[-1]))
+        if not folders[-1].stats.num_out:
+            raise ValueError(
+                f"not one expansion was kept: SelectConfig.mode {config.select.mode}, threshold "
+                f"{config.select.threshold}; lower it"
+            )
+        say("writing pairs and report")
+        stats = {"key": key, "cutoff": cutoff, **count_stages(folders)}
+        write_pairs(folder, folders)
+        shards.write_text(folder / "config.gin", operative_config(config))
+        write_report(
+            folder / "report.html",
+            folders[-1].folder,
+            out / PICTURES,
+            select=config.select,
+            cutoff=cutoff,
+            title=f"Round {given.number}",
+        )
+        shards.write_json(folder / STATS, stats)
     return stats
 
 

@@ -18,7 +18,8 @@ from pe.refine.finished import STATS, read_finished
 from pe.refine.source import QuerySource, RefineSourceConfig
 from pe.refine.steps import StepConfig, StepKey, StepStage
 from pe.stages.finished import count_stages, write_pairs
-from pe.stages.local_runner import LocalRunner, Progress, RunnerConfig
+from pe.stages.local_runner import Progress, RunnerConfig
+from pe.stages.runner import hold_runner, make_runner
 from pe.weights.checkpoint import hash_values
 from pe.weights.formats import open_model
 
@@ -53,21 +54,22 @@ def make_step_pairs(
     source = QuerySource(data, config.source, shard_rows=config.runner.shard_rows)
     values = hash_values(open_model(model).checkpoint)
     stage = StepStage(StepKey(steps=config.steps, model=values), load_expander)
-    runner = LocalRunner(out, config.runner, progress=progress)
+    runner = make_runner(out, config.runner, progress=progress)
     _, key = runner.stage_folder(stage, source.key)
     finished = read_finished(out, key)
     if finished is not None:
         say(f"{out} has its pairs already, with these settings")
         return finished
-    out.mkdir(parents=True, exist_ok=True)
-    folder = runner.run(stage, source)
-    if not folder.stats.num_out:
-        raise ValueError(
-            f"not one pair came of {folder.stats.num_in:,} queries ({folder.stats.reasons}); lower "
-            "StepConfig.min_kept, or use a model that reads longer texts (LengthConfig.inputs)"
-        )
-    write_pairs(out, [folder])
-    shards.write_text(out / "config.gin", operative_config(config))
-    stats = {"key": key, **count_stages([folder])}
-    shards.write_json(out / STATS, stats)
+    with hold_runner(runner):
+        folder = runner.run(stage, source)
+        if not folder.stats.num_out:
+            raise ValueError(
+                f"not one pair came of {folder.stats.num_in:,} queries ({folder.stats.reasons}); "
+                "lower StepConfig.min_kept, or use a model that reads longer texts "
+                "(LengthConfig.inputs)"
+            )
+        write_pairs(out, [folder])
+        shards.write_text(out / "config.gin", operative_config(config))
+        stats = {"key": key, **count_stages([folder])}
+        shards.write_json(out / STATS, stats)
     return stats

@@ -27,9 +27,8 @@ def read_dropped(folder: Path, stage: str) -> Iterator[pa.Table]:
     """Yield the dropped rows of a stage as Dropped records, a table a shard."""
     for path in shards.list_shards(folder):
         parent = pq.read_schema(path).metadata[b"input"].decode()
-        table = pq.read_table(
-            path, columns=list(dict.fromkeys(["row", parent, "reason", "detail"]))
-        )
+        names = list(dict.fromkeys(["row", parent, "reason", "detail"]))
+        table = shards.read_table(path, names)
         table = table.filter(pc.is_valid(table["reason"]))
         parents, rows = table[parent].to_pylist(), table["row"].to_pylist()
         records = [

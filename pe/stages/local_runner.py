@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from pe import shards
 from pe.records import arrow_fields
+from pe.stages.runner_config import RunnerConfig
 from pe.stages.stage import (
     ClosedStage,
     Drop,
@@ -37,22 +38,6 @@ from pe.stages.stage import (
 OUTCOME = ("reason", "detail", "children")  # the columns that a stage adds to its rows
 A = TypeVar("A")
 B = TypeVar("B")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunnerConfig:
-    """How rows are grouped and how many threads map them."""
-
-    shard_rows: int = 4096
-    batch_rows: int = 256
-    num_threads: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("shard_rows", "batch_rows", "num_threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"RunnerConfig.{name}: got {getattr(self, name)}, expected 1 or more"
-                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,7 +102,7 @@ class StageFolder:
 
     def tables(self, done: Container[int]) -> Iterator[tuple[int, pa.Table | None]]:
         for index, path in enumerate(shards.list_shards(self.folder)):
-            yield index, None if index in done else explode(pq.read_table(path))
+            yield index, None if index in done else explode(shards.read_table(path))
 
 
 def explode(table: pa.Table) -> pa.Table:
@@ -171,9 +156,15 @@ class LocalRunner:
         folder, key = self.stage_folder(stage, source.key)
         manifest = folder / "manifest.json"
         if manifest.is_file():
-            return StageFolder(folder, key, StageStats(**json.loads(manifest.read_text())))
+            stats = StageStats(**json.loads(manifest.read_text()))
+            if count_rows(folder) == stats.num_in:
+                return StageFolder(folder, key, stats)
+            manifest.unlink()  # shards were lost or damaged since: they are made anew
         folder.mkdir(parents=True, exist_ok=True)
         shards.clear_temporary(folder)
+        for path in shards.list_shards(folder):
+            if not shards.is_whole(path):
+                path.unlink()
         try:
             totals, reasons = self._run_shards(stage, source, folder)
         finally:
@@ -192,6 +183,9 @@ class LocalRunner:
         shards.write_json(manifest, dataclasses.asdict(stats))
         return StageFolder(folder, key, stats)
 
+    def close(self) -> None:
+        """Let go what outlives a stage."""
+
     def _run_shards(
         self, stage: Stage, source: Source, folder: Path
     ) -> tuple[Counter[str], Counter[str]]:
@@ -204,7 +198,7 @@ class LocalRunner:
             for index, table in source.tables(frozenset() if stage.ORDERED else done):
                 path = folder / shards.shard_name(index)
                 if index in done:
-                    shard = pq.read_table(path)
+                    shard = shards.read_table(path)
                     if stage.ORDERED and table is not None:
                         call_guarded(stage, table)  # it decides as before, and remembers
                     self._tell(stage, source, totals["in"], len(shard))
@@ -215,8 +209,9 @@ class LocalRunner:
                         is_open = True
                     tell = functools.partial(self._tell, stage, source, totals["in"])
                     shard = self._run_shard(stage, table, path, pool, tell)
-                totals += _count(shard)
-                reasons.update(r for r in shard["reason"].to_pylist() if r is not None)
+                rows, why = count_shard(shard)
+                totals += rows
+                reasons += why
         return totals, reasons
 
     def _tell(self, stage: Stage, source: Source, num_before: int, num_rows: int) -> None:
@@ -233,34 +228,54 @@ class LocalRunner:
         tell: Callable[[int], None],
     ) -> pa.Table:
         begin = time.perf_counter()
-        size = self.config.batch_rows
-        batches = [table.slice(start, size) for start in range(0, len(table), size)]
-        if stage.ORDERED:
-            mapped = (call_guarded(stage, batch) for batch in batches)
-        else:
-            mapped = _map_bounded(
-                pool, lambda batch: call_guarded(stage, batch), batches, self.config.num_threads * 2
-            )
-        results: list[Result] = []
-        for batch in mapped:
-            results += batch
-            tell(len(results))
-        shard = pack_results(stage, table, results)
-        counts = _count(shard)
-        if counts["kept"] + counts["dropped"] != len(table):
-            raise RuntimeError(f"{stage.NAME}: {counts} does not add up to {len(table)} rows")
+        shard = make_shard(stage, table, pool, self.config, tell=tell)
         shards.write_table(path, shard)
         with (path.parent / "secs.jsonl").open("a") as file:
             file.write(f"{time.perf_counter() - begin:.3f}\n")
         return shard
 
 
-def _count(shard: pa.Table) -> Counter[str]:
+def make_shard(
+    stage: Stage,
+    table: pa.Table,
+    pool: ThreadPoolExecutor,
+    config: RunnerConfig,
+    *,
+    tell: Callable[[int], None] = lambda _: None,
+) -> pa.Table:
+    """Map the batches of a table; `tell` is called with the rows that are done."""
+    size = config.batch_rows
+    batches = [table.slice(start, size) for start in range(0, len(table), size)]
+    if stage.ORDERED:
+        mapped = (call_guarded(stage, batch) for batch in batches)
+    else:
+        mapped = _map_bounded(
+            pool, lambda batch: call_guarded(stage, batch), batches, config.num_threads * 2
+        )
+    results: list[Result] = []
+    for batch in mapped:
+        results += batch
+        tell(len(results))
+    shard = pack_results(stage, table, results)
+    rows, _ = count_shard(shard)
+    if rows["kept"] + rows["dropped"] != len(table):
+        raise RuntimeError(f"{stage.NAME}: {rows} does not add up to {len(table)} rows")
+    return shard
+
+
+def count_rows(folder: Path) -> int:
+    """Count the rows of a folder's shards that are whole."""
+    paths = [path for path in shards.list_shards(folder) if shards.is_whole(path)]
+    return sum(pq.read_metadata(path).num_rows for path in paths)
+
+
+def count_shard(shard: pa.Table) -> tuple[Counter[str], Counter[str]]:
+    """Count a shard's rows (in, kept, dropped, out) and the reasons of its drops."""
     dropped = len(shard) - shard["reason"].null_count
     num_out = pc.sum(pc.list_value_length(shard["children"])).as_py() or 0
-    return Counter(
-        {"in": len(shard), "kept": len(shard) - dropped, "dropped": dropped, "out": num_out}
-    )
+    rows = {"in": len(shard), "kept": len(shard) - dropped, "dropped": dropped, "out": num_out}
+    reasons = (reason for reason in shard["reason"].to_pylist() if reason is not None)
+    return Counter(rows), Counter(reasons)
 
 
 def _read_secs(folder: Path) -> float:

@@ -69,6 +69,13 @@ class ClosedStage(OpenedStage, Protocol):
 
 
 @runtime_checkable
+class CentralStage(Protocol):
+    """A stage that keeps one account for all rows (a budget, a cache): it runs in one process."""
+
+    IS_CENTRAL: ClassVar[bool]
+
+
+@runtime_checkable
 class TellingStage(Protocol):
     """A stage that has more to say of its work than rows: `status` is shown beside them."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from pe.records import Image, Inversion, Record
 from pe.stages.local_runner import LocalRunner, RunnerConfig, explode, pack_results
+from pe.stages.lock import hold_folder
 from pe.stages.stage import ClosedStage, Drop, Result, call_guarded
 
 ROWS = [{"id": f"f:{i}", "text": f"t{i}"} for i in range(10)]
@@ -273,3 +274,34 @@ def test_a_stage_is_closed_after_its_last_row_and_after_a_failure(tmp_path: Path
     with pytest.raises(KeyboardInterrupt):
         LocalRunner(tmp_path / "cut", CONFIG).run(stage, RowSource())
     assert not stage.is_open
+
+
+def test_a_shard_that_is_lost_or_cut_off_is_made_anew(tmp_path: Path):
+    runner = LocalRunner(tmp_path, CONFIG)
+    folder = runner.run(ToImage(NoConfig()), RowSource())
+    before = read_files(tmp_path)
+    paths = sorted(folder.folder.glob("part-*.parquet"))
+    paths[0].unlink()
+    paths[1].write_bytes(paths[1].read_bytes()[:-200])
+    again = runner.run(ToImage(NoConfig()), RowSource())
+    assert read_files(tmp_path) == before
+    assert again.stats.num_in == folder.stats.num_in
+
+
+def test_a_shard_that_is_damaged_inside_is_named(tmp_path: Path):
+    folder = LocalRunner(tmp_path, CONFIG).run(ToImage(NoConfig()), RowSource())
+    path = sorted(folder.folder.glob("part-*.parquet"))[0]
+    data = bytearray(path.read_bytes())
+    data[60:90] = bytes(30)
+    path.write_bytes(bytes(data))
+    with pytest.raises(ValueError, match=r"(?s)part-00000.parquet is damaged .* remove it"):
+        list(folder.tables(frozenset()))
+
+
+def test_a_folder_has_one_writer(tmp_path: Path):
+    folder = tmp_path / "stages"
+    refused = pytest.raises(ValueError, match="another process writes to")
+    with hold_folder(folder), refused, hold_folder(folder):
+        pass
+    with hold_folder(tmp_path / "stages"):
+        pass

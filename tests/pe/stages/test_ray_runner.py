@@ -1,0 +1,219 @@
+"""A real cluster on loopback gives the local runner's files, also when machines and drivers go."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+import pytest
+
+from pe.records import Image, Record
+from pe.stages.local_runner import LocalRunner
+from pe.stages.ray_runner import RayRunner
+from pe.stages.runner_config import RayConfig, RunnerConfig
+from pe.stages.stage import Drop, Result
+
+ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
+pytestmark = pytest.mark.slow
+NUM_ROWS, SHARD_ROWS = 400, 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    word: str = ""
+
+
+class Rows:
+    """Rows t0, t1, ... in shards."""
+
+    key = "rows"
+    num_rows = NUM_ROWS
+
+    def tables(self, done) -> Iterator[tuple[int, pa.Table | None]]:
+        for index in range(NUM_ROWS // SHARD_ROWS):
+            numbers = range(index * SHARD_ROWS, (index + 1) * SHARD_ROWS)
+            rows = [{"id": f"t{number}"} for number in numbers]
+            yield index, pa.table({"row": rows})
+
+
+class ToImage:
+    """Every seventh row is dropped, every eleventh raises, some have two children."""
+
+    NAME: ClassVar[str] = "image"
+    VERSION: ClassVar[str] = "1"
+    INPUT: ClassVar[str] = "row"
+    OUTPUT: ClassVar[type[Record]] = Image
+    ORDERED: ClassVar[bool] = False
+
+    def __init__(self, *, word: str = "", secs: float = 0.0, fails: type | None = None):
+        self.config = Key(word)
+        self.secs = secs
+        self.fails = fails
+
+    def __call__(self, table: pa.Table) -> list[Result]:
+        time.sleep(self.secs)
+        return [self.make(row["id"]) for row in table["row"].to_pylist()]
+
+    def make(self, name: str) -> Result:
+        number = int(name[1:])
+        if self.fails is not None and number == 55:
+            raise self.fails("broken")
+        if number % 11 == 3:
+            raise KeyError("bad row")
+        if number % 7 == 0:
+            return Drop("seventh", name)
+        images = [Image(uri=name, source="s", given_prompt=f"{name}{k}") for k in range(2)]
+        return tuple(images[: 1 + number % 2])
+
+
+class Count:
+    """Remembers how many rows came before."""
+
+    NAME: ClassVar[str] = "count"
+    VERSION: ClassVar[str] = "1"
+    INPUT: ClassVar[str] = "image"
+    OUTPUT: ClassVar[type[Record]] = Image
+    ORDERED: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self.config = Key()
+        self.seen = 0
+
+    def __call__(self, table: pa.Table) -> list[Result]:
+        images = [Image.from_row(row) for row in table["image"].to_pylist()]
+        numbered = []
+        for image in images:
+            numbered.append((dataclasses.replace(image, licence=str(self.seen)),))
+            self.seen += 1
+        return numbered
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head that works not and two machines that do, all on loopback."""
+    from ray import cloudpickle
+    from ray._private import ray_constants
+    from ray.cluster_utils import Cluster
+
+    # as on machines whose firewalls ask: loopback stands for itself, also in other processes
+    patch = pytest.MonkeyPatch()
+    patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
+    patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    made = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False},
+    )
+    yield made
+    ray.shutdown()
+    made.shutdown()
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    patch.undo()
+
+
+@pytest.fixture
+def machines(cluster):
+    nodes = [cluster.add_node(num_cpus=2, node_ip_address="127.0.0.1") for _ in range(2)]
+    cluster.wait_for_nodes()
+    yield nodes
+    for node in nodes:
+        if node in cluster.worker_nodes:
+            cluster.remove_node(node, allow_graceful=False)
+
+
+def make_config(address: str, **settings) -> RunnerConfig:
+    settings = {"num_workers": 4, "stall_secs": 120.0, **settings}
+    made = RayConfig(address=address, **settings)
+    return RunnerConfig(shard_rows=SHARD_ROWS, batch_rows=5, engine="ray", ray=made)
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    paths = sorted(folder.rglob("part-*.parquet"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def run_locally(out: Path, *, word: str = ""):
+    runner = LocalRunner(out, RunnerConfig(shard_rows=SHARD_ROWS, batch_rows=5))
+    folder = runner.run(ToImage(word=word), Rows())
+    return folder, runner.run(Count(), folder)
+
+
+def test_a_cluster_gives_the_same_files(cluster, machines, tmp_path):
+    wanted = run_locally(tmp_path / "local")
+    runner = RayRunner(tmp_path / "ray", make_config(cluster.address))
+    folder = runner.run(ToImage(), Rows())
+    found = folder, runner.run(Count(), folder)
+    runner.close()
+    assert read_files(tmp_path / "ray") == read_files(tmp_path / "local")
+    for one, other in zip(found, wanted, strict=True):
+        assert dataclasses.replace(one.stats, secs=0.0) == dataclasses.replace(
+            other.stats, secs=0.0
+        )
+
+
+def test_a_machine_that_goes_costs_nothing(cluster, machines, tmp_path):
+    run_locally(tmp_path / "local")
+    killed = []
+
+    def kill_one(stage: str, done: int, total: int | None, status: str) -> None:
+        if done >= 100 and not killed:
+            killed.append(machines[0])
+            os.kill(machines[0].all_processes["raylet"][0].process.pid, signal.SIGKILL)
+
+    runner = RayRunner(tmp_path / "ray", make_config(cluster.address), progress=kill_one)
+    folder = runner.run(ToImage(secs=0.05), Rows())
+    runner.run(Count(), folder)
+    runner.close()
+    assert killed
+    assert read_files(tmp_path / "ray") == read_files(tmp_path / "local")
+
+
+@pytest.mark.parametrize("error", [OSError, MemoryError])
+def test_the_machines_trouble_ends_the_run(cluster, machines, tmp_path, error):
+    runner = RayRunner(tmp_path, make_config(cluster.address))
+    with pytest.raises(error, match="broken"):
+        runner.run(ToImage(fails=error), Rows())
+    runner.close()
+
+
+def test_a_run_that_makes_no_progress_is_ended(cluster, machines, tmp_path):
+    config = make_config(cluster.address, num_cpus=64.0, stall_secs=5.0)
+    runner = RayRunner(tmp_path, config)
+    with pytest.raises(RuntimeError, match=r"no shard was finished in \d+ seconds .* num_cpus 64"):
+        runner.run(ToImage(), Rows())
+    runner.close()
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from ray import cloudpickle
+sys.path.insert(0, sys.argv[3])
+import tests.pe.stages.test_ray_runner as module
+cloudpickle.register_pickle_by_value(module)
+runner = module.RayRunner(Path(sys.argv[1]), module.make_config(sys.argv[2]))
+runner.run(module.ToImage(secs=0.1), module.Rows())
+"""
+
+
+def test_a_driver_that_goes_is_run_again(cluster, machines, tmp_path):
+    folder, _ = run_locally(tmp_path / "local")
+    out, root = tmp_path / "ray", Path(__file__).parents[3]
+    command = [sys.executable, "-c", DRIVER, str(out), cluster.address, str(root)]
+    with subprocess.Popen(command) as process:
+        begin = time.monotonic()
+        while len(list(out.rglob("part-*"))) < 5:
+            assert process.poll() is None
+            assert time.monotonic() - begin < 120
+            time.sleep(0.05)
+        process.kill()
+    assert len(list(out.rglob("part-*"))) < NUM_ROWS // SHARD_ROWS
+    subprocess.run(command, check=True, timeout=180)
+    name = folder.folder.relative_to(tmp_path / "local")
+    assert read_files(out / name) == read_files(folder.folder)
