@@ -20,11 +20,13 @@ import pyarrow.compute as pc
 
 from data_builders import card
 from data_builders.cleaning import DuplicateConfig, DuplicateStage
+from data_builders.croissant import make_croissant
 from data_builders.image_filter import ImageFilterConfig
 from data_builders.image_plan import is_image_source, make_image_stages, top_quartile
 from data_builders.image_source import ImageSource, ImageSourceConfig
 from data_builders.ingest import IngestConfig, IngestStage, TableSource
 from data_builders.inversion import GivenPromptConfig, GivenPromptStage
+from data_builders.pair_counts import count_pairs
 from data_builders.pairing import PairStage
 from data_builders.prompt_expansion import NAME, check_file_format, export_tfds
 from data_builders.query_extraction import RuleQueryConfig
@@ -44,8 +46,8 @@ from pe.stages.local_runner import OUTCOME, LocalRunner, Progress, RunnerConfig,
 from pe.stages.runner import hold_runner, make_runner
 from pe.stages.stage import Stage
 
-PUBLISHED = ("pairs", "dropped", NAME, "README.md", "config.gin")
-STATS = "stats.json"
+STATS, CROISSANT = "stats.json", "croissant.json"
+PUBLISHED = ("pairs", "dropped", NAME, "README.md", card.PLOTS, CROISSANT, "config.gin")
 INPUTS = ("auto", "prompts", "images")
 PUBLISHING = shards.TEMPORARY + "publish"
 
@@ -237,7 +239,12 @@ def publish(
     write_pairs(new, folders)
     export_tfds(new / "pairs", new, file_format=config.file_format)
     shards.write_text(new / "config.gin", operative_config(config))
-    shards.write_text(new / "README.md", card.make_card(new / "pairs", stats))
+    counts = count_pairs(new / "pairs")
+    shards.write_text(new / "README.md", card.make_card(counts, stats))
+    card.write_plots(counts, new / card.PLOTS)
+    licences = sorted(licence for licence in counts.values["licence"] if licence)
+    about = make_croissant("prompt_expansion", card.describe(counts), licences, stats["key"])
+    shards.write_json(new / CROISSANT, about)
     shards.write_json(new / STATS, stats)
     (out / STATS).unlink(missing_ok=True)  # until it is back, `out` is not finished
     (new / "old").mkdir()
