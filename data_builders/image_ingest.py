@@ -16,7 +16,7 @@ import pyarrow as pa
 from PIL import Image as PilImage
 
 from data_builders.archive import BrokenArchiveError, is_row_error
-from data_builders.image_source import ImageReader
+from data_builders.image_reader import ImageReader
 from pe.data.image_file import ImageLimits, UnreadableImage, decode_image
 from pe.engines.aesthetics import AestheticConfig, AestheticScorer
 from pe.records import Image, Record

@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 from data_builders.archive import IMAGE_SUFFIXES, find_image_column
 from data_builders.image_filter import ImageFilterConfig, ImageFilterStage
 from data_builders.image_ingest import ImageIngestKey, ImageIngestStage, ImageLoader
-from data_builders.image_source import ImageReader, is_compressed_tar
+from data_builders.image_reader import ImageReader
+from data_builders.image_source import is_compressed_tar
 from data_builders.interrogation import InterrogationKey, InterrogationStage
+from data_builders.votes import SUFFIXES as VOTE_SUFFIXES
 from pe import shards
 from pe.data.image_file import ImageLimits
 from pe.engines import aesthetics as scoring
@@ -38,7 +40,8 @@ def is_image_source(path: Path) -> bool:
     """
     suffix = path.suffix.lower()
     is_archive = suffix == ".tar" or is_compressed_tar(path.name)
-    if path.is_dir() or (path.is_file() and (is_archive or suffix in IMAGE_SUFFIXES)):
+    is_own = is_archive or suffix in IMAGE_SUFFIXES or suffix in VOTE_SUFFIXES
+    if path.is_dir() or (path.is_file() and is_own):
         return True
     if suffix != ".parquet" or not path.is_file():
         return False

@@ -5,10 +5,11 @@
             is no image is dropped and counted where it is decoded, and nothing goes unseen
   tars      a folder with .tar files, or one .tar, as WebDataset and img2dataset write them
   Parquet   a folder with .parquet files that hold images, or one such file
+  votes     one SQLite file (.sqlite .sqlite3 .db) of prompts, images and votes (`votes.py`)
 Of one folder, one of the three: images beside tars, say, are an error. What img2dataset writes
 beside its shards (00000.parquet with 00000.tar or 00000/, 00000_stats.json) is no source of rows.
 
-Rows come with their captions and without pixels; `archive.ImageReader` reads those.
+Rows come with their captions and without pixels; `image_reader.ImageReader` reads those.
 """
 
 import dataclasses
@@ -25,16 +26,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from data_builders import archive, sidecar
-from data_builders.archive import IMAGE_SUFFIXES, ImageReader, ImageRow, Piece, make_rows
+from data_builders import archive, sidecar, votes
+from data_builders.archive import IMAGE_SUFFIXES, ImageRow, Piece, make_rows
 from data_builders.sidecar import FOLDER_SIDECARS, NOTHING, Said, read_folder_sidecars
 from data_builders.sources import fingerprint
 from data_builders.table_format import MAX_ROW_BYTES
 from pe.records import content_hash
 
-__all__ = ["REASONS", "ROW_TYPE", "ImageReader", "ImageSource", "ImageSourceConfig"]
-
-REASONS = archive.REASONS | sidecar.REASONS
+REASONS = archive.REASONS | sidecar.REASONS | votes.REASONS
 
 ROW_TYPE = pa.struct(
     [
@@ -51,12 +50,13 @@ ROW_TYPE = pa.struct(
     ]
 )
 
-CHOICES = ("first", "longest")
+CHOICES, CROWD = ("first", "longest"), "crowd"
 _TEXT_SUFFIXES = (".csv", ".json", ".jsonl", ".md", ".tsv", ".txt")
 _ABOUT = re.compile(r"(readme|licen[cs]e|notice|provenance)([._-].*)?|.*\.md", re.IGNORECASE)
 
 _EXPECTED = (
-    "expected an image, a .tar, a .parquet or a folder of images, of tars or of Parquet files"
+    "expected an image, a .tar, a .parquet, a .sqlite of votes, or a folder of images, of tars or "
+    "of Parquet files"
 )
 
 Observe = Callable[[str], object]  # is told of every file that counts: name, bytes, mtime_ns
@@ -67,12 +67,15 @@ class ImageSourceConfig:
     """How images are listed.
 
     caption_choice  of several captions: "first" or "longest"
-    source          what to call images whose sidecar names no source; "": the folder's name
+    source          what to call images whose sidecar names no source; "": the folder's name, and
+                    "crowd" for votes
+    min_votes       of rows of votes that are kept
     limit           list the first so many rows, kept and dropped together; None: all
     """
 
     caption_choice: str = "first"
     source: str = ""
+    min_votes: float = 1.0
     limit: int | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +112,8 @@ class ImageSource:
         self.root = path if path.is_dir() else path.parent
         self.name = config.source or (path.resolve().name if path.is_dir() else path.stem)
         self.kind, self.files = _survey(path)
+        if self.kind == "votes" and not config.source:
+            self.name = CROWD
         digest = hashlib.blake2b(digest_size=16)
 
         def observe(fact: str) -> None:
@@ -139,13 +144,16 @@ class ImageSource:
             observe(_fact(file, (self.root / file).stat()))
         if self.kind == "tars":
             return None
-        count = sum(archive.count_parquet_rows(self.root / file) for file in self.files)
+        count_one = votes.count_votes if self.kind == "votes" else archive.count_parquet_rows
+        count = sum(count_one(self.root / file) for file in self.files)
         return min(count, self.config.limit or count)
 
     def _rows(self, observe: Observe = lambda fact: None) -> Iterator[ImageRow]:
         if self.kind in ("folder", "file"):
             only = self.files[0] if self.kind == "file" else None
             rows = _folder_rows(self.root, "", (), frozenset(), observe, only)
+        elif self.kind == "votes":
+            rows = votes.vote_rows(self.root, self.files[0], self.config.min_votes)
         else:
             read = archive.tar_rows if self.kind == "tars" else archive.parquet_rows
             rows = (row for file in self.files for row in read(self.root, file))
@@ -216,7 +224,7 @@ def _show(name: str) -> str:
 
 
 def _survey(path: Path) -> tuple[str, list[str]]:
-    """Tell the kind of source ("folder", "file", "tars", "parquet") and which files it consists of.
+    """Tell the kind ("folder", "file", "tars", "parquet", "votes") and which files it consists of.
 
     Raises ValueError for two kinds at once and for what is no source.
     """
@@ -257,6 +265,8 @@ def _survey_file(path: Path) -> tuple[str, list[str]]:
     if suffix == ".tar" or is_compressed_tar(path.name):
         _check_tar(path)
         return "tars", [path.name]
+    if suffix in votes.SUFFIXES:
+        return "votes", [path.name]
     if suffix in _TEXT_SUFFIXES:
         raise ValueError(f"{path} is no image: {_EXPECTED}; captions are found beside the images")
     return ("parquet" if suffix == ".parquet" else "file"), [path.name]

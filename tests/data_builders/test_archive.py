@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_builders import archive
+from data_builders import archive, image_reader
 from data_builders.archive import (
     BrokenArchiveError,
-    ImageReader,
     Piece,
     find_image_column,
     is_hidden,
@@ -22,6 +21,7 @@ from data_builders.archive import (
     parquet_rows,
     tar_rows,
 )
+from data_builders.image_reader import ImageReader
 
 
 def write_tar(path: Path, **members: bytes):
@@ -186,7 +186,7 @@ def test_the_rows_of_a_parquet_file_are_read_group_by_group(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         read = list(pool.map(lambda i: reader.read(as_row(rows[i])), [*range(10), 9, 0, 5] * 5))
     assert read == [b"%d" % i for i in [*range(10), 9, 0, 5] * 5]
-    assert len(reader._groups) == archive.GROUPS_KEPT
+    assert len(reader._groups) == image_reader.GROUPS_KEPT
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])

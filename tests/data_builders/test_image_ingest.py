@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as PilImage
 
-from data_builders import archive, image_ingest
+from data_builders import image_ingest, image_reader
 from data_builders.image_ingest import ImageIngestKey, ImageIngestStage, ImageLoader
-from data_builders.image_source import ImageReader, ImageSource, ImageSourceConfig
+from data_builders.image_reader import ImageReader
+from data_builders.image_source import ImageSource, ImageSourceConfig
 from pe.data.image_file import ImageLimits
 from pe.engines.aesthetics import AestheticConfig
 from pe.stages.stage import ClosedStage, Drop
@@ -87,7 +88,7 @@ def test_the_machine_s_trouble_drops_no_picture(table, tmp_path, monkeypatch, nu
     def fail(*args):
         raise OSError(number, "trouble")
 
-    monkeypatch.setattr(archive, "read_piece", fail)
+    monkeypatch.setattr(image_reader, "read_piece", fail)
     with pytest.raises(OSError, match="trouble"):
         make_stage(tmp_path / "pictures")(table)
 

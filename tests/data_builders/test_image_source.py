@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from data_builders import archive
+from data_builders.image_reader import ImageReader
 from data_builders.image_source import (
     REASONS,
     ROW_TYPE,
-    ImageReader,
     ImageSource,
     ImageSourceConfig,
 )
@@ -315,7 +315,10 @@ def test_one_image_comes_with_what_is_said_of_it(tmp_path):
         ({"t.tar.gz": b""}, r"t\.tar\.gz is a compressed tar: .* unpack it"),
         ({"t.tar": b"\x1f\x8b\x08"}, r"t\.tar is a compressed tar"),
         ({"p.parquet": b"PAR1"}, r"p\.parquet is not a readable parquet file"),
-        ({}, r"holds no image: expected an image, a \.tar, a \.parquet or a folder"),
+        (
+            {},
+            r"holds no image: expected an image, a \.tar, .*, a \.sqlite of votes, or a folder",
+        ),
         ({"README.md": b"", ".hidden.png": b"", "captions.jsonl": b""}, "holds no image"),
         ({"t.tar": bytes(10_240)}, "holds no image"),
     ],

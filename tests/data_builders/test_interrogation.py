@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from data_builders.image_ingest import ImageLoader
-from data_builders.image_source import ROW_TYPE, ImageReader
+from data_builders.image_reader import ImageReader
+from data_builders.image_source import ROW_TYPE
 from data_builders.interrogation import InterrogationKey, InterrogationStage, split_sources
 from pe.data.image_file import ImageLimits
 from pe.engines.interrogator import Inverted
