@@ -23,15 +23,8 @@ from pe.records import SPLITS
 FILE_FORMATS = ("arrayrecord", "tfrecord")
 NAME = "prompt_expansion"
 VERSION = "1.0.0"
-COPIED = (
-    "id",
-    "prefix",
-    "kind",
-    "source",
-    "half",
-    "licence",
-    "language",
-)  # from the pair, as they are
+# from the pair, as they are
+COPIED = ("id", "prefix", "kind", "source", "half", "licence", "language")
 
 
 def check_file_format(file_format: str) -> None:

@@ -105,7 +105,11 @@ def _run_build(args: argparse.Namespace) -> None:
 def add_show(commands: Any, with_help: bool) -> None:
     del with_help
     command = new_command(
-        commands, "show", _run_show, "Show a pair's whole way back to its source.", ""
+        commands,
+        "show",
+        _run_show,
+        "Show a pair's whole way, from its source to what a model reads and writes.",
+        "",
     )
     command.add_argument(
         "id",
@@ -114,10 +118,28 @@ def add_show(commands: Any, with_help: bool) -> None:
         "picture's path from the source's folder",
     )
     command.add_argument("--data", required=True, metavar="DIR", help="the --out of pe build")
+    command.add_argument(
+        "--vocab", metavar="FILE", help="show tokens, too: a vocabulary.model, spiece.model, ..."
+    )
 
 
 def _run_show(args: argparse.Namespace) -> None:
     from data_builders.main import find_row
+    from data_builders.prompt_expansion import pair_to_example
+    from pe.data.tokenizer import load_vocabulary
 
+    vocabulary = load_vocabulary(args.vocab) if args.vocab else None
     for row in find_row(Path(args.data), args.id):
+        pairs = [child for child in row["children"] if "query" in child and "prefix" in child]
+        if pairs:
+            examples = [pair_to_example(pair) for pair in pairs]
+            names = ("inputs", "inputs_plain", "targets")
+            row["examples"] = [{name: example[name] for name in names} for example in examples]
+        if vocabulary is not None:
+            for example in row.get("examples", []):
+                texts = list(example.items())
+                for name, text in texts:
+                    ids = vocabulary.encode(text)
+                    tokens = " ".join(f"{i}:{vocabulary.piece(i)}" for i in ids)
+                    example[f"{name}_tokens"] = tokens
         print(json.dumps(row, indent=1, ensure_ascii=False))
