@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 VENV_ALL := .venv-all
-CPU_EXTRAS := test,dev,parity,interrogator,seqio,t2i,ct2,ray,page,croissant
+CPU_EXTRAS := test,dev,parity,interrogator,seqio,t2i,ct2,ray,page,croissant,classifier
 DEMO := demo_out
 
 # no telemetry from any library

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_builders import card
+from data_builders.classifying import ClassifierStage
 from data_builders.cleaning import DuplicateConfig, DuplicateStage
 from data_builders.croissant import make_croissant
 from data_builders.image_filter import ImageFilterConfig
@@ -40,6 +41,7 @@ from pe.data.image_file import ImageLimits
 from pe.engines.aesthetics import AestheticConfig
 from pe.engines.inverter import InverterConfig
 from pe.engines.llm import LlmConfig
+from pe.engines.text_classifier import ClassifierConfig
 from pe.pairs import PairConfig
 from pe.stages.finished import count_stages, write_pairs
 from pe.stages.local_runner import OUTCOME, LocalRunner, Progress, RunnerConfig, Source, StageFolder
@@ -73,6 +75,7 @@ class BuildConfig:
     ingest: IngestConfig = dataclasses.field(default_factory=IngestConfig)
     invert: GivenPromptConfig = dataclasses.field(default_factory=GivenPromptConfig)
     screen: ScreenConfig = dataclasses.field(default_factory=ScreenConfig)
+    classifier: ClassifierConfig = dataclasses.field(default_factory=ClassifierConfig)
     duplicates: DuplicateConfig = dataclasses.field(default_factory=DuplicateConfig)
     queries: RuleQueryConfig = dataclasses.field(default_factory=RuleQueryConfig)
     llm: LlmConfig = dataclasses.field(default_factory=LlmConfig)
@@ -126,7 +129,10 @@ def make_plan(
         rows = TableSource(source, config.source, shard_rows=config.runner.shard_rows)
         stages = [IngestStage(config.ingest), GivenPromptStage(config.invert)]
     screen, screen_pairs = make_screens(config.screen)
-    stages += [screen, DuplicateStage(config.duplicates)]
+    stages.append(screen)
+    if config.classifier.model:
+        stages.append(ClassifierStage(config.classifier))
+    stages.append(DuplicateStage(config.duplicates))
     stages += make_query_stages(config.queries, config.llm_queries, config.llm, out=out, say=say)
     return rows, [*stages, PairStage(config.pairs), screen_pairs]
 

@@ -4,7 +4,7 @@
 are unmasked before they are read (full width, "n u d e", "p0rn", "f*ck"), phrases of `allowed.txt`
 ("nude lipstick", "pussy willow") are passed over, and some findings are excused by words of art,
 medicine or history beside them. It reads words and knows no pictures: how often it errs on real
-prompts is in LOG.md. A classifier can be asked in addition (`SafetyConfig.classifier`).
+prompts is in LOG.md. A classifier can be asked in addition (`pe.engines.text_classifier`).
 """
 
 import dataclasses
