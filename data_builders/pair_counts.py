@@ -39,8 +39,8 @@ class PairCounts:
             for row in lengths.value_counts().to_pylist():
                 self.words[name][row["values"]] += row["counts"]
         numbers = range(self.num_pairs, self.num_pairs + len(table))
-        picks = [number - self.num_pairs for number in numbers if number in chosen]
-        self.samples += table.take(picks).to_pylist()
+        places = [number - self.num_pairs for number in numbers if number in chosen]
+        self.samples += table.take(pa.array(places, pa.int64())).to_pylist()
         self.num_pairs += len(table)
 
     def quantile(self, name: str, share: float) -> int:

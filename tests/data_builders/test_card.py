@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as PilImage
 
 from data_builders.main import BuildConfig, build
-from data_builders.pair_counts import count_pairs
+from data_builders.pair_counts import PairCounts, count_pairs
 from pe import shards
 from pe.stages.local_runner import RunnerConfig
 
@@ -63,3 +63,10 @@ def test_croissant_is_valid_and_gives_the_rows(dataset):
     rows = [row for _, row in zip(range(5), found.records("pair"), strict=False)]
     assert {row["pair/query"].decode() for row in rows} <= set(table["query"].to_pylist())
     assert set(found.metadata.license) == {"CC0-1.0", "MIT"}
+
+
+def test_a_shard_without_a_chosen_row_is_only_counted(dataset):
+    table = shards.read_shards(dataset / "pairs")
+    counts = PairCounts()
+    counts.add(table, set())
+    assert (counts.num_pairs, counts.samples) == (len(table), [])
