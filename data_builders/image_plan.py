@@ -5,6 +5,7 @@ asks for them: a finished build loads none.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from data_builders.image_filter import ImageFilterConfig, ImageFilterStage
 from data_builders.image_ingest import ImageIngestKey, ImageIngestStage, ImageLoader
 from data_builders.image_reader import ImageReader
 from data_builders.image_source import is_compressed_tar
-from data_builders.interrogation import InterrogationKey, InterrogationStage
+from data_builders.interrogation import Engines, InterrogationKey, InterrogationStage
 from data_builders.votes import SUFFIXES as VOTE_SUFFIXES
 from pe import shards
 from pe.data.image_file import ImageLimits
@@ -52,6 +53,27 @@ def is_image_source(path: Path) -> bool:
     return True
 
 
+class EngineLoader:
+    """Loads what inverts, and says how many flavors are embedded; a copy elsewhere is silent."""
+
+    def __init__(self, config: InverterConfig, say: Callable[[str], None] = lambda _: None):
+        self.config = config
+        self._say = say
+        self._shown = 0
+
+    def __reduce__(self) -> tuple[type["EngineLoader"], tuple[InverterConfig]]:
+        return EngineLoader, (self.config,)
+
+    def __call__(self) -> Engines:
+        inverter = inverting.load_inverter(self.config, progress=self._show)
+        return inverter, inverting.load_captioner(self.config)
+
+    def _show(self, done: int, total: int) -> None:
+        if done == total or done // EMBEDDED_STEP > self._shown:
+            self._shown = done // EMBEDDED_STEP
+            self._say(f"{done:,} of {total:,} flavors embedded")
+
+
 def make_image_stages(
     root: Path,
     *,
@@ -77,13 +99,6 @@ def make_image_stages(
             "pictures; set AestheticConfig.weights"
         )
     loader = ImageLoader(ImageReader(root), limits)
-
-    def show(done: int, total: int) -> None:
-        if done == total or done // EMBEDDED_STEP > shown[0]:
-            shown[0] = done // EMBEDDED_STEP
-            say(f"{done:,} of {total:,} flavors embedded")
-
-    shown = [0]
     return [
         ImageIngestStage(
             ImageIngestKey(
@@ -92,7 +107,7 @@ def make_image_stages(
                 weights=scoring.name_weights(aesthetics),
             ),
             loader,
-            lambda: scoring.load_scorer(aesthetics),
+            functools.partial(scoring.load_scorer, aesthetics),
         ),
         ImageFilterStage(keep),
         InterrogationStage(
@@ -100,10 +115,7 @@ def make_image_stages(
                 inverter=inverter, limits=limits, weights=inverting.name_weights(inverter)
             ),
             loader,
-            lambda: (
-                inverting.load_inverter(inverter, progress=show),
-                inverting.load_captioner(inverter),
-            ),
+            EngineLoader(inverter, say),
         ),
     ]
 

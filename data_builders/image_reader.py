@@ -28,6 +28,9 @@ class ImageReader:
         self._files: dict[str, tuple[str, np.ndarray]] = {}  # column, row where each group ends
         self._broken: dict[tuple[str, int], str] = {}  # groups that are not tried again, and why
 
+    def __reduce__(self) -> tuple[type["ImageReader"], tuple[Path]]:
+        return ImageReader, (self.root,)  # a copy on another machine reads for itself
+
     def read(self, row: Mapping[str, Any]) -> bytes:
         """Return the bytes of the image of a row (the struct `row` of the source's tables).
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pe.records import Image, Inversion, Pair, Record, content_hash
 from pe.stages.stage import Drop, Result
 from pe.text.contamination import EvaluationLines, read_evaluation_lines
-from pe.text.language import tag_language
+from pe.text.language import LANGUAGES, UNKNOWN, tag_language
 from pe.text.personal import find_personal, mask_personal
 from pe.text.safety import find_unsafe, read_phrases
 
@@ -48,6 +48,16 @@ class ScreenConfig:
                 raise ValueError(
                     f"ScreenConfig.{name}: got {getattr(self, name)!r}, expected one of {choices}"
                 )
+        try:
+            self.placeholder.format(kind="email")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(
+                f"ScreenConfig.placeholder: got {self.placeholder!r}, expected a text with {{kind}}"
+            ) from error
+        unknown = [tag for tag in self.languages if tag not in (*LANGUAGES, UNKNOWN)]
+        if unknown:
+            known = ", ".join((*LANGUAGES, UNKNOWN))
+            raise ValueError(f"ScreenConfig.languages: {unknown[0]!r} is none of {known}")
         for name in ("allow_licences", "languages", "evaluation_sets"):
             if not isinstance(getattr(self, name), tuple):
                 raise ValueError(f"ScreenConfig.{name}: expected ('x', 'y'), or ('x',) for one")
@@ -136,11 +146,13 @@ class ScreenStage:
         if languages and language not in languages:
             return Drop("language", language)
         mask = self.screen.mask
+        prompt = mask(inversion.prompt)
         masked = dataclasses.replace(
             inversion,
+            id=inversion.id if prompt == inversion.prompt else "",  # of what it holds
             caption=mask(inversion.caption),
             flavors=tuple(mask(flavor) for flavor in inversion.flavors),
-            prompt=mask(inversion.prompt),
+            prompt=prompt,
             language=language,
         )
         return (masked,)

@@ -50,7 +50,9 @@ def is_whole(path: Path) -> bool:
     """Say whether a shard can be read to its end: a file that was cut off cannot."""
     try:
         pq.read_metadata(path)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         return False
     return True
 
@@ -92,7 +94,7 @@ def iterate_shards(folder: Path, columns: list[str] | None = None) -> Iterator[p
 def clear_temporary(folder: Path) -> None:
     """Remove what a killed run left half written."""
     for path in folder.glob(TEMPORARY + "*"):
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -83,6 +83,8 @@ def measure_sets(encoder: ClipEncoder, queries: list[str], sets: list[list[str]]
         if len(texts) > 1:
             cosines = (found @ found.T)[np.triu_indices(len(texts), 1)]
             diversity.append(1.0 - float(cosines.mean()))
+    if not said:
+        return {"num": 0}
     num_phrases = max(1, sum(each.num_phrases for each in said))
     return {
         "unknown": sum(each.num_unknown for each in said) / num_phrases,

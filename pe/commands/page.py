@@ -90,7 +90,7 @@ def read_expansions(text: str, name: str) -> list[tuple[str, tuple[str, ...]]]:
     Raises ValueError, naming the line, for what is no such line, and where there is none.
     """
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

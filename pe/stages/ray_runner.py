@@ -131,6 +131,7 @@ class RayRunner(LocalRunner):
             reasons += why
         has_models = isinstance(stage, OpenedStage)
         if has_models not in self._pools:
+            self.close()  # what the other workers hold may be what these need
             ray = start_ray(self.config.ray)
             self._pools[has_models] = _Pool(ray, self.config, has_models)
         tasks = _list_tasks(source, folder, done)
@@ -184,7 +185,7 @@ class _Pool:
         if self._config.num_workers:
             return self._config.num_workers
         resources = self._ray.cluster_resources()
-        counts = [resources.get("CPU", 1.0)]
+        counts = [resources.get("CPU", 1.0) / max(1.0, self._config.num_cpus)]
         counts += [
             resources.get(name, 0.0) / share for name, share in self._devices.items() if share
         ]
@@ -201,6 +202,8 @@ class _Pool:
         Raises what a stage raises, and RuntimeError where nothing ends in `stall_secs` or a shard
         loses every worker that it is given to.
         """
+        errors = self._ray.exceptions
+        lost = (errors.RayActorError, errors.OutOfMemoryError, errors.NodeDiedError)
         reference = [self._ray.put(stage)]  # in a list: handed on, not fetched with every task
         waiting: deque[ShardTask] = deque()
         running: dict[Any, tuple[Any, ShardTask]] = {}
@@ -223,7 +226,7 @@ class _Pool:
             worker, task = running.pop(ready[0])
             try:
                 result = self._ray.get(ready[0])
-            except self._ray.exceptions.RayActorError as error:
+            except lost as error:
                 attempts[task.index] += 1
                 if attempts[task.index] >= MAX_ATTEMPTS:
                     raise RuntimeError(
@@ -231,6 +234,7 @@ class _Pool:
                         "enough memory for a worker (RayConfig, RunnerConfig.batch_rows)?"
                     ) from error
                 waiting.append(task)
+                self._end(worker)
                 self._idle.append(self._start())
                 continue
             except self._ray.exceptions.RayTaskError as error:
@@ -254,9 +258,13 @@ class _Pool:
 
     def close(self) -> None:
         """End the workers, busy ones too."""
-        for worker in self._workers:
-            with contextlib.suppress(Exception):
-                self._ray.kill(worker)
+        for worker in list(self._workers):
+            self._end(worker)
+
+    def _end(self, worker: Any) -> None:
+        self._workers.remove(worker)
+        with contextlib.suppress(Exception):
+            self._ray.kill(worker)
 
 
 def start_ray(config: RayConfig) -> Any:

@@ -10,7 +10,7 @@ class RayConfig:
     """The cluster and what a worker takes of it.
 
     address      of a cluster, "auto" for one on this machine; "": one is started here
-    num_workers  a stage; 0: as many as the cluster has CPUs, or devices where a worker takes one
+    num_workers  at a time; 0: as many as the cluster has CPUs, or devices where a worker takes one
     num_cpus     a worker takes; a fraction, for what waits on a device or on memory
     num_gpus     a worker takes, in stages that have models
     resources    others that those take: (("TPU", 1.0),)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 COLUMNS = ("prompt", "prompts", "text", "caption")
 NGRAM_WORDS, LEAST_WORDS = 8, 5
-_WORD = re.compile(r"[^\W_]+")
+_GAP = re.compile(r"[\W_]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +33,15 @@ class Match:
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text in lower case: "A red-fox's den" -> a red fox s den."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+    """Return the words of a text in lower case: "A red-fox's den" -> a red fox s den.
+
+    Marks (vowel signs of Indic scripts, accents) belong to their words.
+    """
+    text = unicodedata.normalize("NFKC", text).lower()
+    if not text.isascii():
+        text = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text)
+        return text.split()
+    return [word for word in _GAP.split(text) if word]
 
 
 class EvaluationLines:
@@ -89,27 +96,33 @@ def read_evaluation_lines(path: Path, column: str = "") -> Iterator[tuple[str, s
     Raises ValueError for a file of another kind, and where there is no such column.
     """
     suffix = path.suffix.lower()
-    if suffix == ".txt":
-        for line in path.read_text(encoding="utf-8").splitlines():
-            yield path.stem, line
-        return
-    if suffix in (".tsv", ".csv"):
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t" if suffix == ".tsv" else ",")
+    if suffix not in (".txt", ".tsv", ".csv", ".jsonl"):
+        raise ValueError(f"{path}: expected an evaluation set as .tsv, .csv, .jsonl or .txt")
+    with path.open(encoding="utf-8-sig", newline="" if suffix == ".csv" else None) as file:
+        if suffix == ".txt":
+            yield from ((path.stem, line.rstrip("\n")) for line in file)
+        elif suffix == ".jsonl":
+            yield from _read_objects(path, file, column)
+        else:
+            is_csv = suffix == ".csv"  # in a .tsv a quote is a quote
+            quoting = csv.QUOTE_MINIMAL if is_csv else csv.QUOTE_NONE
+            rows = csv.DictReader(file, delimiter="," if is_csv else "\t", quoting=quoting)
             name = _find_column(path, rows.fieldnames or (), column)
-            for row in rows:
-                yield path.stem, row[name] or ""
-        return
-    if suffix == ".jsonl":
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                    yield path.stem, str(row[_find_column(path, tuple(row), column)])
-                except (json.JSONDecodeError, TypeError, AttributeError) as error:
-                    raise ValueError(f"{path}:{number} is no JSON object: {error}") from error
-        return
-    raise ValueError(f"{path}: expected an evaluation set as .tsv, .csv, .jsonl or .txt")
+            yield from ((path.stem, row[name] or "") for row in rows)
+
+
+def _read_objects(path: Path, lines: Iterable[str], column: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            text = row[_find_column(path, tuple(row), column)]
+        except (json.JSONDecodeError, TypeError) as error:
+            raise ValueError(f"{path}:{number} is no JSON object: {error}") from error
+        if not isinstance(text, str):
+            raise ValueError(f"{path}:{number}: expected text, got {text!r}")
+        yield path.stem, text
 
 
 def _find_column(path: Path, names: Iterable[str], column: str) -> str:

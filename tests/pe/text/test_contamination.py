@@ -44,6 +44,12 @@ def test_short_lines_count_only_as_the_whole_text(lines, text):
     assert lines.find(text) is None
 
 
+def test_vowel_signs_belong_to_their_words():
+    lines = EvaluationLines([("Hindi", "\u0915\u094b\u0932\u0940")])
+    assert lines.find("\u0915\u093e\u0932\u093e") is None
+    assert lines.find("\u0915\u094b\u0932\u0940!") is not None
+
+
 def test_a_line_without_words_counts_for_nothing(lines):
     assert len(lines) == 4
 
@@ -52,17 +58,21 @@ def test_files_are_read_by_their_kind(tmp_path):
     (tmp_path / "a.tsv").write_text('Prompt\tCategory\nan "odd" cat\tAnimals\n', encoding="utf-8")
     (tmp_path / "b.csv").write_text('Prompts,Category\n"a cat, a dog",x\n', encoding="utf-8")
     (tmp_path / "c.jsonl").write_text('{"caption": "a boat"}\n\n', encoding="utf-8")
+    (tmp_path / "e.tsv").write_text('\ufeffPrompt\n"a bell\na hill\n', encoding="utf-8")
+    (tmp_path / "f.jsonl").write_text('{"text": "a\u2028b"}\n', encoding="utf-8")
     (tmp_path / "d.txt").write_text("a hat\na bat\n", encoding="utf-8")
-    names = ("a.tsv", "b.csv", "c.jsonl", "d.txt")
+    names = ("a.tsv", "b.csv", "c.jsonl", "d.txt", "e.tsv", "f.jsonl")
     found = [row for name in names for row in read_evaluation_lines(tmp_path / name)]
     assert found == [("a", 'an "odd" cat'), ("b", "a cat, a dog"), ("c", "a boat"), ("d", "a hat"),
-                     ("d", "a bat")]  # fmt: skip
+                     ("d", "a bat"), ("e", '"a bell'), ("e", "a hill"),
+                     ("f", "a\u2028b")]  # fmt: skip
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     for name, text, message in (
         ("a.tsv", "x\ty\n1\t2\n", "has the columns x, y; expected prompt"),
         ("b.jsonl", "[1]\n", "b.jsonl:1"),
+        ("d.jsonl", '{"prompt": null}\n', "d.jsonl:1: expected text, got None"),
         ("c.doc", "", "expected an evaluation set as .tsv"),
     ):
         (tmp_path / name).write_text(text, encoding="utf-8")
