@@ -22,6 +22,11 @@ def shard_name(index: int) -> str:
     return f"part-{index:05d}.parquet"
 
 
+def shard_index(path: Path) -> int:
+    """Return the number of a shard: part-00007.parquet -> 7."""
+    return int(path.stem.removeprefix("part-"))
+
+
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a Parquet file atomically: after a kill it is there whole or not at all."""
     own = f"{TEMPORARY}{socket.gethostname()}-{os.getpid()}-{path.name}"  # of this process alone

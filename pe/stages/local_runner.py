@@ -35,6 +35,7 @@ from pe.stages.stage import (
     column_name,
 )
 
+SHARD_FORMAT = "2"  # changes with the columns that shards have beside their records
 OUTCOME = ("reason", "detail", "children")  # the columns that a stage adds to its rows
 A = TypeVar("A")
 B = TypeVar("B")
@@ -101,7 +102,8 @@ class StageFolder:
         return self.stats.num_out
 
     def tables(self, done: Container[int]) -> Iterator[tuple[int, pa.Table | None]]:
-        for index, path in enumerate(shards.list_shards(self.folder)):
+        for path in shards.list_shards(self.folder):
+            index = shards.shard_index(path)
             yield index, None if index in done else explode(shards.read_table(path))
 
 
@@ -147,7 +149,7 @@ class LocalRunner:
     def stage_folder(self, stage: Stage, source_key: str) -> tuple[Path, str]:
         """Return where a stage writes and its key: a hash of its config and all it builds on."""
         config = json.dumps(dataclasses.asdict(stage.config), sort_keys=True)
-        parts = "\0".join((stage.NAME, stage.VERSION, config, source_key))
+        parts = "\0".join((stage.NAME, stage.VERSION, config, source_key, SHARD_FORMAT))
         key = hashlib.blake2b(parts.encode(), digest_size=6).hexdigest()
         return self.out / "stages" / f"{stage.NAME}-{stage.VERSION}-{key}", key
 
@@ -156,8 +158,10 @@ class LocalRunner:
         folder, key = self.stage_folder(stage, source.key)
         manifest = folder / "manifest.json"
         if manifest.is_file():
-            stats = StageStats(**json.loads(manifest.read_text()))
-            if count_rows(folder) == stats.num_in:
+            known = json.loads(manifest.read_text())
+            num_shards = known.pop("num_shards", None)
+            stats = StageStats(**known)
+            if count_rows(folder) == (num_shards, stats.num_in):
                 return StageFolder(folder, key, stats)
             manifest.unlink()  # shards were lost or damaged since: they are made anew
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +184,8 @@ class LocalRunner:
             reasons=dict(sorted(reasons.items())),
             secs=_read_secs(folder),
         )
-        shards.write_json(manifest, dataclasses.asdict(stats))
+        num_shards = len(shards.list_shards(folder))
+        shards.write_json(manifest, {**dataclasses.asdict(stats), "num_shards": num_shards})
         return StageFolder(folder, key, stats)
 
     def close(self) -> None:
@@ -190,7 +195,7 @@ class LocalRunner:
         self, stage: Stage, source: Source, folder: Path
     ) -> tuple[Counter[str], Counter[str]]:
         """Make the shards that are not there; count all of them: rows, and reasons of drops."""
-        done = {int(path.stem.removeprefix("part-")) for path in shards.list_shards(folder)}
+        done = {shards.shard_index(path) for path in shards.list_shards(folder)}
         totals: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         is_open = not isinstance(stage, OpenedStage)
@@ -263,10 +268,10 @@ def make_shard(
     return shard
 
 
-def count_rows(folder: Path) -> int:
-    """Count the rows of a folder's shards that are whole."""
+def count_rows(folder: Path) -> tuple[int, int]:
+    """Count a folder's shards that are whole, and their rows."""
     paths = [path for path in shards.list_shards(folder) if shards.is_whole(path)]
-    return sum(pq.read_metadata(path).num_rows for path in paths)
+    return len(paths), sum(pq.read_metadata(path).num_rows for path in paths)
 
 
 def count_shard(shard: pa.Table) -> tuple[Counter[str], Counter[str]]:

@@ -122,7 +122,7 @@ class RayRunner(LocalRunner):
     ) -> tuple[Counter[str], Counter[str]]:
         if stage.ORDERED or isinstance(stage, CentralStage):
             return super()._run_shards(stage, source, folder)
-        done = {int(path.stem.removeprefix("part-")) for path in shards.list_shards(folder)}
+        done = {shards.shard_index(path) for path in shards.list_shards(folder)}
         totals: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         for index in sorted(done):
@@ -147,7 +147,8 @@ class RayRunner(LocalRunner):
 def _list_tasks(source: Source, folder: Path, done: set[int]) -> Iterator[ShardTask]:
     """Yield what is to be done; a finished stage's shards are read by who needs them."""
     if isinstance(source, StageFolder):
-        for index, path in enumerate(shards.list_shards(source.folder)):
+        for path in shards.list_shards(source.folder):
+            index = shards.shard_index(path)
             if index not in done:
                 target = folder / shards.shard_name(index)
                 yield ShardTask(index, target, None, path)

@@ -288,6 +288,23 @@ def test_a_shard_that_is_lost_or_cut_off_is_made_anew(tmp_path: Path):
     assert again.stats.num_in == folder.stats.num_in
 
 
+def test_a_lost_shard_without_rows_is_made_anew_in_its_place(tmp_path: Path):
+    class DropSecond(ToImage):
+        def make(self, text: str) -> Result:
+            return Drop("second") if text in ("t4", "t5", "t6", "t7") else super().make(text)
+
+    runner = LocalRunner(tmp_path, CONFIG)
+    images = runner.run(DropSecond(NoConfig()), RowSource())
+    folder = runner.run(CountSeen(NoConfig()), images)
+    before = read_files(tmp_path)
+    empty = next(
+        path for path in folder.folder.glob("part-*") if not pq.read_metadata(path).num_rows
+    )
+    empty.unlink()
+    assert runner.run(CountSeen(NoConfig()), images).stats.num_in == folder.stats.num_in
+    assert read_files(tmp_path) == before
+
+
 def test_a_shard_that_is_damaged_inside_is_named(tmp_path: Path):
     folder = LocalRunner(tmp_path, CONFIG).run(ToImage(NoConfig()), RowSource())
     path = sorted(folder.folder.glob("part-*.parquet"))[0]
