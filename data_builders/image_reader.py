@@ -22,6 +22,7 @@ class ImageReader:
     def __init__(self, root: Path):
         self.root = root
         self._lock = threading.Lock()
+        self._voted = votes.VotedImages(root)
         self._groups: collections.OrderedDict[tuple[str, int], pa.ChunkedArray] = (
             collections.OrderedDict()
         )
@@ -44,7 +45,7 @@ class ImageReader:
         if row["index"] < 0:
             return read_piece(self.root, row["file"], row["offset"], row["num_bytes"])
         if Path(row["file"]).suffix.lower() in votes.SUFFIXES:
-            data = votes.read_voted_image(self.root / row["file"], row["index"])
+            data = self._voted.read(row["file"], row["index"])
             if data is None:
                 raise FileNotFoundError(f"{row['id']} holds no bytes")
             return data

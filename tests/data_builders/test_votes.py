@@ -76,6 +76,39 @@ def test_a_row_that_goes_meanwhile_is_no_picture(crowd):
         ImageReader(source.root).read(rows[0])
 
 
+def test_votes_can_be_cast_while_rows_are_listed(crowd):
+    source = ImageSource(crowd, ImageSourceConfig(), shard_rows=1)
+    tables = source.tables(())
+    next(tables)
+    with sqlite3.connect(crowd, timeout=0.1) as file:
+        file.execute("UPDATE pictures SET votes = votes + 1 WHERE Prompt = 'a boat'")
+    file.close()
+    assert len(list(tables)) == 5
+
+
+def test_a_file_that_is_locked_is_the_machine_s_trouble(crowd, monkeypatch):
+    monkeypatch.setattr("data_builders.votes.BUSY_SECS", 0.1)
+    source, rows = list_rows(crowd)
+    with sqlite3.connect(crowd) as file:
+        file.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OSError, match="cannot be read now: database is locked"):
+            ImageReader(source.root).read(rows[0])
+    file.close()
+
+
+def test_a_bad_row_costs_only_itself(crowd):
+    with sqlite3.connect(crowd) as file:
+        rows = [
+            ("a pen", "data:image/png;base64," + "A" * 5000, 3, None),
+            ("a pin", "a\0b", 3, None),
+        ]
+        file.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?)", rows)
+        file.execute("INSERT INTO pictures VALUES (CAST(x'ff61' AS TEXT), x'00', 3, NULL)")
+    file.close()
+    _, rows = list_rows(crowd)
+    assert [row["reason"] for row in rows[6:]] == ["no_file", "no_file", "bad_encoding"]
+
+
 def test_what_is_no_file_of_votes_is_told(tmp_path):
     broken = tmp_path / "a.sqlite"
     broken.write_bytes(b"no such thing" * 100)
