@@ -25,6 +25,9 @@ def add_train_encoder(commands: Any, with_help: bool) -> None:
     command.add_argument(
         "--out", required=True, metavar="RUN", help="where the run goes; its model/ is the result"
     )
+    command.add_argument(
+        "--init", metavar="MODEL", help="begin with the model/ of an earlier run (with noise)"
+    )
     add_gin_flags(command)
 
 
@@ -36,7 +39,14 @@ def _run_train_encoder(args: argparse.Namespace) -> None:
     config = load_settings(_encoder_config(), args)
     out = Path(args.out)
     with TrainProgress(config.loop.num_steps, describe_encoder_step) as console:
-        ended = train_encoder(Path(args.data), out, config, console=console, say=say)
+        ended = train_encoder(
+            Path(args.data),
+            out,
+            config,
+            init=Path(args.init) if args.init else None,
+            console=console,
+            say=say,
+        )
     say(
         f"stopped and saved: {out}; the same command goes on"
         if ended == "stopped"

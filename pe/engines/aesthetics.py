@@ -14,6 +14,7 @@ from pe.engines.vision import ClipEncoder, share_encoder
 from pe.models.aesthetic import AestheticHead
 from pe.models.musiq import Musiq
 from pe.weights.aesthetic import HEAD_FOLDER, open_head
+from pe.weights.hub import BUILT_IN
 from pe.weights.musiq import open_musiq
 from pe.weights.open_clip import open_clip
 
@@ -25,7 +26,7 @@ class AestheticConfig:
     """What rates a picture.
 
     weights      a LAION head (.safetensors of tools/convert_head.py), or MUSIQ (Google's .npz);
-                 an encoder's folder of pe train_encoder: the head in it; "": nothing is rated
+                 an encoder of pe train_encoder, or "studio": the head in it; "": nothing is rated
     encoder      the CLIP whose embeddings a head rates: ViT-B/32 or ViT-L/14 of OpenAI
     vocabulary   its tokenizer, as InverterConfig.vocabulary; equal, they share one encoder
     dtype        of the encoder's matrix products
@@ -134,7 +135,7 @@ def load_scorer(config: AestheticConfig) -> AestheticScorer | None:
 
 def _find_weights(config: AestheticConfig) -> Path:
     """Return the path of the weights: of an encoder's folder, the head in it."""
-    path = Path(config.weights).expanduser()
+    path = BUILT_IN.get(config.weights, Path(config.weights).expanduser())
     return path / HEAD_FOLDER if (path / HEAD_FOLDER).is_dir() else path
 
 

@@ -7,6 +7,7 @@ run/model/                     at the end: the model in open_clip's layout, and 
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ from pe.train.image_text import (
     METRIC_NAMES,
     ImageTextLossConfig,
     head_arrays,
+    head_params,
     make_image_text_loss,
     weigh_tokens,
 )
@@ -44,8 +46,8 @@ from pe.train.metrics import MetricWriter
 from pe.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
 from pe.train.stop import StopSignal
 from pe.train.trainable import TrainableConfig
-from pe.weights.aesthetic import HEAD_FOLDER, save_head
-from pe.weights.open_clip import draw_clip
+from pe.weights.aesthetic import HEAD_FOLDER, open_head, save_head
+from pe.weights.open_clip import draw_clip, load_clip, open_clip
 from pe.weights.open_clip_save import save_clip
 from pe.weights.run_folder import RUN_FILE, list_steps
 
@@ -98,13 +100,16 @@ def train_encoder(
     out: Path,
     config: EncoderConfig,
     *,
+    init: Path | None = None,
     console: Console,
     say: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Train on a folder of pictures and texts; goes on from the newest checkpoint in `out`.
 
-    Returns why it ended, "done" or "stopped" by SIGTERM; when done, the model is in `out`/model.
-    Raises ValueError when `out` holds a run of other settings, or data and config do not fit.
+    `init` is the model/ of an earlier run, to begin with instead of with noise; its vocabulary
+    stays. Returns why it ended, "done" or "stopped" by SIGTERM; when done, the model is in
+    `out`/model. Raises ValueError when `out` holds a run of other settings, or data, config and
+    `init` do not fit.
     """
     source = ImageTextSource(data)
     if source.size_px != config.model.vision.image_px:
@@ -119,9 +124,14 @@ def train_encoder(
             f"ImageTextConfig.batch_rows: {config.data.batch_rows} pictures cannot be dealt to "
             f"{parts} devices and microbatches; expected a multiple of that"
         )
-    tokenizer = _prepare(source, out, config, say=say)
+    tokenizer = _prepare(source, out, config, init, say=say)
     blueprint = draw_clip(config.network)
-    task = make_task(config, blueprint, token_weights=_weigh_tokens(source, tokenizer, config))
+    task = make_task(
+        config,
+        blueprint,
+        token_weights=_weigh_tokens(source, tokenizer, config),
+        first=None if init is None else functools.partial(load_first, init, config),
+    )
     say(
         f"{sum(int(np.prod(s.shape)) for s in task.shapes.values()):,} parameters, "
         f"{len(source):,} pictures, {tokenizer.vocab_size:,} tokens"
@@ -160,8 +170,12 @@ def make_task(
     blueprint: Blueprint[Clip],
     *,
     token_weights: Float[np.ndarray, " V"] | None = None,
+    first: Callable[[], Mapping[str, Any]] | None = None,
 ) -> TrainTask:
-    """Make what the loop is handed: a model that is drawn from the seed, and a head of zeros."""
+    """Make what the loop is handed: a model that is drawn from the seed, and a head of zeros.
+
+    `first` gives other parameters to begin with.
+    """
     network, loop = config.network, config.loop
     shapes = {
         name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in blueprint.shapes.items()
@@ -179,7 +193,12 @@ def make_task(
             params[HEAD_BIAS] = jnp.full((1,), config.first_score)
             return {name: params[name].astype(jnp.float32) for name in names}
 
-        return jax.jit(init, out_shardings=dict(shardings))() if names else {}
+        if not names:
+            return {}
+        if first is None:
+            return jax.jit(init, out_shardings=dict(shardings))()
+        given = first()
+        return {name: jax.device_put(given[name], shardings[name]) for name in names}
 
     return TrainTask(
         loss=make_image_text_loss(blueprint.bind, config.loss, token_weights=token_weights),
@@ -239,13 +258,36 @@ def export_encoder(folder: Path, params: Mapping[str, Any], config: EncoderConfi
     )
 
 
+def load_first(init: Path, config: EncoderConfig) -> dict[str, Any]:
+    """Load the parameters of an earlier run's model, its head too.
+
+    Raises ValueError where it is of another config, or where the head is missing.
+    """
+    checkpoint = open_clip(str(init))
+    if dataclasses.replace(checkpoint.config, dtype=config.network.dtype) != config.network:
+        raise ValueError(f"--init {init} is of another config than this run's; expected the same")
+    params: dict[str, Any] = {
+        name: jnp.asarray(value, jnp.float32) for name, value in load_clip(checkpoint).items()
+    }
+    if config.loss.vote_weight:
+        head = open_head(init / HEAD_FOLDER)
+        params |= head_params(jnp.asarray(head.weights[0]), jnp.asarray(head.biases[0]))
+    return params
+
+
 def _prepare(
-    source: ImageTextSource, out: Path, config: EncoderConfig, *, say: Callable[[str], None]
+    source: ImageTextSource,
+    out: Path,
+    config: EncoderConfig,
+    init: Path | None,
+    *,
+    say: Callable[[str], None],
 ) -> ClipTokenizer:
     """Lay out the run's folder, or check that the one that is there belongs to these settings."""
     described = {
         "config": config_to_dict(config),
         "data": {"path": str(source.folder), "num_rows": len(source)},
+        "init": None if init is None else open_clip(str(init)).digest,
     }
     has_begun = (out / RUN_FILE).is_file() and bool(list_steps(out / LATEST))
     if has_begun:
@@ -259,8 +301,11 @@ def _prepare(
     if out.exists() and any(out.iterdir()) and not (out / RUN_FILE).is_file():
         raise ValueError(f"{out} is not empty and holds no run; choose a new folder")
     out.mkdir(parents=True, exist_ok=True)
-    say("learning the vocabulary")
-    vocabulary = train_clip_vocabulary(source.all_texts(), config.model.text.vocab_size)
+    if init is None:
+        say("learning the vocabulary")
+        vocabulary = train_clip_vocabulary(source.all_texts(), config.model.text.vocab_size)
+    else:
+        vocabulary = read_clip_vocabulary(init)
     write_clip_vocabulary(out, vocabulary)
     shards.write_text(out / "config.gin", operative_config(config))
     shards.write_json(out / RUN_FILE, described)

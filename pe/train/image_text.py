@@ -90,6 +90,11 @@ def head_arrays(params: Mapping[str, Any]) -> tuple[Any, Any]:
     return HEAD_SCALE * params[HEAD_WEIGHT], params[HEAD_BIAS]
 
 
+def head_params(weight: Any, bias: Any) -> dict[str, Any]:
+    """Return the parameters of a head that is applied as weight [1 E] and bias [1]."""
+    return {HEAD_WEIGHT: weight / HEAD_SCALE, HEAD_BIAS: bias}
+
+
 def weigh_tokens(captions: Int[np.ndarray, "R L"], size: int, power: float) -> np.ndarray:
     """Return each token's weight [V] in the loss of captions: its share to the power of -power.
 

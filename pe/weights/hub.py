@@ -25,17 +25,22 @@ ALLOWED = (
     "tokenizer_config.json",
     "special_tokens_map.json",
 )
+# Models that come along with the package, by name; a folder of such a name is ./NAME
+BUILT_IN = {"studio": Path(__file__).parent / "studio"}
 HUB_NAME = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(@(?P<revision>[\w][\w./-]*))?", re.ASCII)
 
 
 def find_files(name_or_path: str, *, allow: Sequence[str] = ALLOWED) -> Path:
     """Return the folder of a model: a local one as it stands, or a hub's `org/name[@revision]`.
 
-    A config.json or safetensors file stands for its folder. From the hub only files that match
-    `allow` are fetched, into its usual cache, and none where it asks for weights (.safetensors) and
-    there are none; with HF_HUB_OFFLINE=1 the cache is all there is.
+    "studio" is the one that comes along. A config.json or safetensors file stands for its folder.
+    From the hub only files that match `allow` are fetched, into its usual cache, and none where it
+    asks for weights (.safetensors) and there are none; with HF_HUB_OFFLINE=1 the cache is all there
+    is.
     Raises ValueError for a name that is neither, and for what the hub does not give.
     """
+    if name_or_path in BUILT_IN:
+        return BUILT_IN[name_or_path]
     path = Path(name_or_path).expanduser()
     if name_or_path and path.is_dir():
         return path

@@ -114,6 +114,21 @@ def test_its_model_is_loaded_as_real_ones_are(lessons, trained):
 
 
 @pytest.mark.slow
+def test_a_run_begins_with_an_earlier_one_s_model(lessons, trained, tmp_path):
+    still = OptimizerConfig(name="adamw", learning_rate=1e-12)
+    config = make_config(optimizer=still)
+    out, init = tmp_path / "on", trained / "model"
+    quiet = {"console": lambda step, metrics: None}
+    assert train_encoder(lessons, out, config, init=init, **quiet) == "done"
+    for name in ("open_clip_model.safetensors", "vocab.json", "merges.txt"):
+        assert (out / "model" / name).read_bytes() == (init / name).read_bytes(), name
+    heads = [open_head(folder / "head").weights[0] for folder in (init, out / "model")]
+    np.testing.assert_allclose(*heads, rtol=1e-6)
+    other = make_config(writes_captions=False, loss=ImageTextLossConfig(vote_weight=0.1))
+    with pytest.raises(ValueError, match="is of another config than this run's"):
+        train_encoder(lessons, tmp_path / "other", other, init=init, **quiet)
+
+
 def test_other_settings_or_pictures_do_not_go_on_there(lessons, trained, tmp_path):
     other = make_config(loop={"num_steps": 7})
     with pytest.raises(ValueError, match="holds a run of other settings or data; choose another"):
