@@ -54,7 +54,7 @@ MEANINGS = {
     "half": "base or refine, of the train split",
     "parents": "ids of query, inversion and image",
     "licence": "of the row, as its source states it",
-    "language": "of the prompt, ISO 639-1",
+    "language": "of the prompt: ISO 639-1, or und",
 }
 
 

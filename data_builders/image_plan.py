@@ -18,7 +18,7 @@ from data_builders.archive import IMAGE_SUFFIXES, find_image_column
 from data_builders.image_filter import ImageFilterConfig, ImageFilterStage
 from data_builders.image_ingest import ImageIngestKey, ImageIngestStage, ImageLoader
 from data_builders.image_reader import ImageReader
-from data_builders.image_source import is_compressed_tar
+from data_builders.image_survey import is_compressed_tar
 from data_builders.interrogation import Engines, InterrogationKey, InterrogationStage
 from data_builders.votes import SUFFIXES as VOTE_SUFFIXES
 from pe import shards

@@ -28,6 +28,7 @@ import pyarrow as pa
 
 from data_builders import archive, sidecar, votes
 from data_builders.archive import IMAGE_SUFFIXES, ImageRow, Piece, make_rows
+from data_builders.image_survey import EXPECTED, enter, list_folder, split_name, survey
 from data_builders.sidecar import FOLDER_SIDECARS, NOTHING, Said, read_folder_sidecars
 from data_builders.sources import fingerprint
 from data_builders.table_format import MAX_ROW_BYTES
@@ -51,13 +52,7 @@ ROW_TYPE = pa.struct(
 )
 
 CHOICES, CROWD = ("first", "longest"), "crowd"
-_TEXT_SUFFIXES = (".csv", ".json", ".jsonl", ".md", ".tsv", ".txt")
 _ABOUT = re.compile(r"(readme|licen[cs]e|notice|provenance)([._-].*)?|.*\.md", re.IGNORECASE)
-
-_EXPECTED = (
-    "expected an image, a .tar, a .parquet, a .sqlite of votes, or a folder of images, of tars or "
-    "of Parquet files"
-)
 
 Observe = Callable[[str], object]  # is told of every file that counts: name, bytes, mtime_ns
 
@@ -106,12 +101,12 @@ class ImageSource:
             a Parquet file that is broken or has no column of images.
         """
         if not path.exists():
-            raise FileNotFoundError(f"there is nothing at {path}: {_EXPECTED}")
+            raise FileNotFoundError(f"there is nothing at {path}: {EXPECTED}")
         self.config = config
         self.shard_rows = shard_rows
         self.root = path if path.is_dir() else path.parent
         self.name = config.source or (path.resolve().name if path.is_dir() else path.stem)
-        self.kind, self.files = _survey(path)
+        self.kind, self.files = survey(path)
         if self.kind == "votes" and not config.source:
             self.name = CROWD
         digest = hashlib.blake2b(digest_size=16)
@@ -124,7 +119,7 @@ class ImageSource:
         if self.num_rows is None:
             is_empty = next(self._rows(), None) is None
         if is_empty:
-            raise ValueError(f"{path} holds no image: {_EXPECTED}")
+            raise ValueError(f"{path} holds no image: {EXPECTED}")
         parts = (self.kind, self.name, digest.hexdigest(), repr(config), str(shard_rows))
         self.key = content_hash("images", *parts)
 
@@ -220,110 +215,6 @@ def _show(name: str) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
-# ---- what is there ------------------------------------------------------------------------------
-
-
-def _survey(path: Path) -> tuple[str, list[str]]:
-    """Tell the kind ("folder", "file", "tars", "parquet", "votes") and which files it consists of.
-
-    Raises ValueError for two kinds at once and for what is no source.
-    """
-    if not path.is_dir():
-        return _survey_file(path)
-    tars: list[str] = []
-    tables: list[str] = []
-    loose: str | None = None  # the first file that only a folder of images has
-    for folder, names, folders in _walk(path, "", frozenset()):
-        for name in names:
-            stem, suffix = _split_name(name)
-            file = posixpath.join(folder, name)
-            if suffix == ".tar" or is_compressed_tar(name):
-                _check_tar(path / file)
-                tars.append(file)
-            elif suffix == ".parquet":
-                if not (stem.isdigit() and (f"{stem}.tar" in names or stem in folders)):
-                    tables.append(file)
-            elif loose is None and (suffix in IMAGE_SUFFIXES or name in FOLDER_SIDECARS):
-                loose = file
-    found = [files[0] for files in (tars, tables) if files] + ([loose] if loose else [])
-    if len(found) > 1:
-        raise ValueError(
-            f"{path} mixes kinds of sources, {' and '.join(found)}: expected images, tars or "
-            "Parquet files, one of the three; give the path of one, or a folder of its own"
-        )
-    return (
-        ("tars", sorted(tars))
-        if tars
-        else ("parquet", sorted(tables))
-        if tables
-        else ("folder", [])
-    )
-
-
-def _survey_file(path: Path) -> tuple[str, list[str]]:
-    suffix = path.suffix.lower()
-    if suffix == ".tar" or is_compressed_tar(path.name):
-        _check_tar(path)
-        return "tars", [path.name]
-    if suffix in votes.SUFFIXES:
-        return "votes", [path.name]
-    if suffix in _TEXT_SUFFIXES:
-        raise ValueError(f"{path} is no image: {_EXPECTED}; captions are found beside the images")
-    return ("parquet" if suffix == ".parquet" else "file"), [path.name]
-
-
-def is_compressed_tar(name: str) -> bool:
-    """Tell by its name whether a file is a tar that was compressed, which is no source."""
-    return name.lower().endswith((".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz"))
-
-
-def _check_tar(path: Path) -> None:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    if is_gzip or path.suffix.lower() != ".tar":
-        raise ValueError(
-            f"{path} is a compressed tar: images are read from its middle, which needs a plain "
-            ".tar; unpack it (gunzip) first"
-        )
-
-
-def _list_folder(path: Path) -> tuple[list[str], list[str]]:
-    """List names of files and of folders, sorted, without what systems leave behind."""
-    names: list[str] = []
-    folders: list[str] = []
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if not archive.is_hidden(entry.name):
-                (folders if entry.is_dir() else names).append(entry.name)
-    names.sort(key=lambda name: (*_split_name(name), name))  # so that name.jpg meets name.txt
-    return names, sorted(folders)
-
-
-def _split_name(name: str) -> tuple[str, str]:
-    stem, suffix = posixpath.splitext(name)
-    return stem, suffix.lower()
-
-
-def _enter(path: Path, parents: frozenset[tuple[int, int]]) -> frozenset[tuple[int, int]] | None:
-    """Add a folder to those that lead to it; None for a link that leads back to one of them."""
-    facts = path.stat()
-    identity = (facts.st_dev, facts.st_ino)
-    return None if identity in parents else parents | {identity}
-
-
-def _walk(
-    root: Path, folder: str, parents: frozenset[tuple[int, int]]
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    inside = _enter(root / folder, parents)
-    if inside is None:
-        return
-    names, folders = _list_folder(root / folder)
-    yield folder, names, folders
-    del names
-    for name in folders:
-        yield from _walk(root, posixpath.join(folder, name), inside)
-
-
 # ---- a folder of images -------------------------------------------------------------------------
 
 Lists = tuple[tuple[str, dict[str, Said]], ...]  # folder, what its lists say; the nearest last
@@ -341,10 +232,10 @@ def _folder_rows(
 
     `only`: just this file of the folder, with what is said of it.
     """
-    inside = _enter(root / folder, parents)
+    inside = enter(root / folder, parents)
     if inside is None:
         return
-    names, folders = _list_folder(root / folder)
+    names, folders = list_folder(root / folder)
     said = read_folder_sidecars(root / folder, [n for n in names if n in FOLDER_SIDECARS])
     lists = (*above, (folder, said.entries)) if said.entries else above
     for name in FOLDER_SIDECARS:
@@ -352,10 +243,10 @@ def _folder_rows(
             observe(f"{posixpath.join(folder, name)}\0{fingerprint(root / folder / name)}\n")
     kept = (name for name in names if name not in FOLDER_SIDECARS)
     if only is not None:
-        stem = _split_name(only)[0]
+        stem = split_name(only)[0]
         kept = (n for n in kept if n == only or n in (f"{stem}.json", f"{stem}.txt"))
         folders = []
-    for stem, group in itertools.groupby(kept, key=lambda name: _split_name(name)[0]):
+    for stem, group in itertools.groupby(kept, key=lambda name: split_name(name)[0]):
         group = _leave_out(stem, list(group), folders)
         pieces = [_make_piece(root, posixpath.join(folder, name), observe) for name in group]
         for row in make_rows(pieces, only_suffixes=None):
@@ -375,7 +266,7 @@ def _folder_rows(
 
 def _leave_out(stem: str, names: list[str], folders: list[str]) -> list[str]:
     """Leave out what is about the folder, and what img2dataset keeps beside its shards."""
-    suffixes = [_split_name(name)[1] for name in names]
+    suffixes = [split_name(name)[1] for name in names]
     if not IMAGE_SUFFIXES.isdisjoint(suffixes):
         return [n for n, suffix in zip(names, suffixes, strict=True) if suffix != ".md"]
     is_stats = stem.endswith("_stats") and stem.removesuffix("_stats") in folders
@@ -395,7 +286,7 @@ def _make_piece(root: Path, file: str, observe: Observe) -> Piece:
         facts = None
     is_file = facts is not None and stat.S_ISREG(facts.st_mode)
     observe(f"{file}\n" if facts is None else _fact(file, facts))
-    suffix = _split_name(posixpath.basename(file))[1]
+    suffix = split_name(posixpath.basename(file))[1]
     return Piece(file, sys.intern(suffix), file, -1, facts.st_size if facts and is_file else -1)
 
 

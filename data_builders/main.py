@@ -59,7 +59,7 @@ class BuildConfig:
     """All settings of a build.
 
     input   what the source is: "prompts", "images", or "auto": a folder, a tar, a picture and
-            Parquet with images are pictures, all else is a table of prompts
+            Parquet with images and files of votes are pictures, all else is a table of prompts
     llm     where it names a model, that writes the queries; else rules cut them out of the prompts
     """
 

@@ -3,11 +3,12 @@
 Two texts are near when they have the same words in any order, but for some that went and as many
 at most that came (`NearConfig`). Every word falls into one of GROUPS groups by its hash, and a
 key is made of the words of each choice of KEPT groups. Two words that went and two that came touch
-four groups at most, so that of six groups two are the same and one key is shared: nothing near is
-out of sight. What shares a key is compared word by word, so that nothing else is taken for near.
+four groups at most, so that of six groups two are the same and one key is shared. What shares a key
+is compared word by word, so that nothing else is taken for near.
 
-A bucket holds SLOTS texts: where thousands share a tail of style words, later ones are not kept
-under that key, and are found by their other keys. Memory: about 300 bytes for a text of 20 words.
+A bucket holds SLOTS texts; what comes when it is full is not kept under that key: by chance, or
+where thousands share a tail of style words. About 1% of what differs by two words is missed so. The
+index takes about 300 bytes for a text of 20 words.
 """
 
 import dataclasses

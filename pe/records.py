@@ -87,7 +87,7 @@ class Inversion(Record):
     flavors: tuple[str, ...]
     prompt: str
     method: str
-    language: str = ""  # of the prompt, ISO 639-1
+    language: str = ""  # of the prompt: ISO 639-1, or "und"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class Pair(Record):
     half: str
     parents: tuple[str, ...]
     licence: str
-    language: str = ""  # of the prompt, ISO 639-1
+    language: str = ""  # of the prompt: ISO 639-1, or "und"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ def add_build(commands: Any, with_help: bool) -> None:
         "source",
         metavar="SOURCE",
         help="prompts: .jsonl .csv .tsv .parquet .txt, plain or .gz; or pictures: a folder of "
-        "them, of WebDataset tars or of Parquet files, or one such file",
+        "them, of WebDataset tars or of Parquet files, or one such file; or a .sqlite of votes",
     )
     command.add_argument("--out", required=True, metavar="DIR", help="where the dataset goes")
     command.add_argument("--prompt_column", metavar="NAME", help="default: prompt, text or caption")

@@ -4,8 +4,8 @@
 
 Makes up pairs of words that are no words (12 to 24 a prompt, drawn as words of a language are: few
 often, many seldom), one in a hundred an exact copy and one in a hundred a copy with two words
-changed; runs `pe build` on them in a process of its own; prints one line of JSON a size, and says
-which share of the copies went. No peer does this job; what is reported is growth.
+changed; runs `pe build` on them in a process of its own; prints one line of JSON a size, with
+how many rows went as copies. No peer does this job; what is reported is growth.
 """
 
 import argparse
