@@ -53,9 +53,11 @@ def add_train(commands: Any, with_help: bool) -> None:
 def _run_train(args: argparse.Namespace) -> None:
     quiet_libraries()
     from pe.data.sources import parse_data
+    from pe.train.allocation import keep_freed_memory
 
     config = load_settings(_train_config(), args)
     data = [parse_data(text) for text in args.data]
+    keep_freed_memory()
     if args.dry_run:
         _print_size(config, args.init)
         return

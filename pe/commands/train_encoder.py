@@ -34,10 +34,12 @@ def add_train_encoder(commands: Any, with_help: bool) -> None:
 def _run_train_encoder(args: argparse.Namespace) -> None:
     quiet_libraries()
     from pe.console import TrainProgress, describe_encoder_step, say
+    from pe.train.allocation import keep_freed_memory
     from pe.train.encoder import train_encoder
 
     config = load_settings(_encoder_config(), args)
     out = Path(args.out)
+    keep_freed_memory()
     with TrainProgress(config.loop.num_steps, describe_encoder_step) as console:
         ended = train_encoder(
             Path(args.data),

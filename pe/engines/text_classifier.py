@@ -82,8 +82,8 @@ class TextClassifier:
                 f"ClassifierConfig.labels: {config.model} has the labels "
                 f"{', '.join(names.values())}, and none of {', '.join(config.labels)}"
             )
-        has_accelerator = torch.accelerator.is_available()
-        self._device = torch.accelerator.current_accelerator().type if has_accelerator else "cpu"
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        self._device = "cpu" if accelerator is None else accelerator.type
         self._model.to(self._device)
         self._torch = torch
         self.config = config

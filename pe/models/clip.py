@@ -25,6 +25,7 @@ from pe.models.clip_layers import (
     make_blocks,
 )
 from pe.models.clip_stem import Stem
+from pe.models.convolution import cut_patches
 from pe.models.layers import Linear
 
 LOGIT_SCALE = 2.6592600  # log(1 / 0.07), CLIP's first temperature
@@ -119,7 +120,7 @@ class VisionTower(nnx.Module):
         self, pixels: Float[Array, "B Y X 3"]
     ) -> tuple[Float[Array, "B E"], Float[Array, "B L D"]]:
         """Return embeddings, and the tokens beside them: of patches, or (CoCa) of the pooler."""
-        x = self.stem(pixels) if self.has_stem else self.patch(cut_patches(pixels, self.patch_px))
+        x = self.stem(pixels) if self.has_stem else self.patch(self._cut(pixels))
         first = jnp.broadcast_to(
             self.class_embedding[...].astype(x.dtype), (x.shape[0], 1, x.shape[2])
         )
@@ -133,13 +134,9 @@ class VisionTower(nnx.Module):
     def __call__(self, pixels: Float[Array, "B Y X 3"]) -> Float[Array, "B E"]:
         return self.encode(pixels)[0]
 
-
-def cut_patches(pixels: Float[Array, "B Y X 3"], patch_px: int) -> Float[Array, "B L PPC"]:
-    """Cut images into square patches, row by row, each flattened as (y, x, channel)."""
-    num, height, width, channels = pixels.shape
-    rows, columns = height // patch_px, width // patch_px
-    cut = pixels.reshape(num, rows, patch_px, columns, patch_px, channels)
-    return cut.transpose(0, 1, 3, 2, 4, 5).reshape(num, rows * columns, -1)
+    def _cut(self, pixels: Float[Array, "B Y X 3"]) -> Float[Array, "B L PPC"]:
+        patches = cut_patches(pixels, self.patch_px)
+        return patches.reshape(patches.shape[0], -1, patches.shape[-1])
 
 
 class TextTower(nnx.Module):

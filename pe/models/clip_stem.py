@@ -7,13 +7,13 @@ learns several times as fast (arXiv:2106.14881). No published CLIP has this stem
 
 import math
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from pe.axes import Array, Float
 from pe.models.clip_config import STEM_PX, ClipConfig
 from pe.models.clip_layers import ACTIVATION_FUNCTIONS, LayerNorm
+from pe.models.convolution import convolve, cut_patches
 
 KERNEL_PX = 3
 
@@ -40,14 +40,12 @@ class Convolution(nnx.Module):
 
     def __call__(self, x: Float[Array, "B Y X in"]) -> Float[Array, "B Y2 X2 out"]:
         side = self.window_px
-        kernel = self.kernel[...].astype(self.dtype).reshape(side, side, x.shape[-1], -1)
-        return jax.lax.conv_general_dilated(
-            x.astype(self.dtype),
-            kernel,
-            window_strides=(self.stride, self.stride),
-            padding="SAME",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        x, kernel = x.astype(self.dtype), self.kernel[...].astype(self.dtype)
+        if self.stride == side:  # windows that do not overlap are a product
+            patches = cut_patches(x, side)
+            flat = patches.reshape(-1, patches.shape[-1])  # one axis of rows: see Linear
+            return (flat @ kernel).reshape(*patches.shape[:3], -1)
+        return convolve(x, kernel.reshape(side, side, x.shape[-1], -1), self.stride)
 
 
 class StemBlock(nnx.Module):

@@ -35,6 +35,7 @@ COLORS = ("red", "blue", "green", "yellow", "purple", "pink", "white", "black", 
 COUNTS = ("two", "three", "four", "five")
 RELATIONS = ("on", "under", "beside", "in front of", "behind", "above")
 CAMERA_PHRASES = ("close-up", "wide shot", "aerial view", "silhouette", "low angle")
+LAST_TONE = 1  # flavors of this order or less change light and color, the others what is drawn
 FOLDER_SIZE, PART = 1000, 50  # pictures in a folder, and in one go
 
 
@@ -105,7 +106,7 @@ def sample_prompt(rng: np.random.Generator, *, many_frac: float = 0.25) -> str:
         return add_article(f"{size}{color}{found.name}")
 
     text = thing(may_be_many=True)
-    if rng.random() < 0.3:
+    if rng.random() < 0.25:
         text += f" {some(RELATIONS)} {thing(may_be_many=False)}"
     if rng.random() < 0.5:
         text += f" {say_place(some(list(PLACES)))}"
@@ -124,11 +125,11 @@ def sample_prompt(rng: np.random.Generator, *, many_frac: float = 0.25) -> str:
 
 
 def _some_flavors(rng: np.random.Generator) -> list[str]:
-    """Draw up to two flavors that go together: a picture has one light, one palette, one medium."""
+    """Draw up to two flavors that go together: one of light or color, one of lens or medium."""
     found: list[str] = []
     for _ in range(int(rng.integers(0, 3))):
-        taken = {FLAVORS[name].order for name in found}
-        rest = [name for name, flavor in FLAVORS.items() if flavor.order not in taken]
+        taken = {FLAVORS[name].order <= LAST_TONE for name in found}
+        rest = [name for name in FLAVORS if (FLAVORS[name].order <= LAST_TONE) not in taken]
         found.append(rest[int(rng.integers(len(rest)))])
     return found
 

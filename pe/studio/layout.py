@@ -8,10 +8,11 @@ import numpy as np
 from pe.studio.scene import Entity, Scene, scene_rng
 from pe.studio.world import SUBJECTS
 
-SIZE_FACTORS = {"tiny": 0.45, "small": 0.7, "medium": 1.0, "big": 1.25, "giant": 1.55}
-CAMERA_FACTORS = {"close-up": 1.75, "wide shot": 0.55, "aerial view": 0.7, "low angle": 1.2}
+SIZE_FACTORS = {"tiny": 0.6, "small": 0.8, "medium": 1.0, "big": 1.25, "giant": 1.55}
+CAMERA_FACTORS = {"close-up": 1.75, "wide shot": 0.65, "aerial view": 0.75, "low angle": 1.2}
 ALONE_LEAST, ALONE_SHARE = 0.16, 0.85  # what stands alone is shown larger, small things above all
-NEEDED_EXTENT = 0.5  # of two things and more, as a share of the picture
+NEEDED_EXTENT = 0.78  # of two things and more, as a share of the picture
+LEAST_OF_PAIR = 0.72  # of the larger thing's width, for the smaller of two
 SIDE_WIDTH = 0.44  # of the picture, for each of two groups beside each other
 LARGEST = 0.46  # half of a thing's width, as a share of the picture
 
@@ -36,6 +37,7 @@ def lay_out(scene: Scene, horizon: float) -> list[Spot]:
     groups = [_lay_out_group(entity, scene, i) for i, entity in enumerate(scene.entities)]
     spots = list(groups[0])
     for entity, group in zip(scene.entities[1:], groups[1:], strict=True):
+        spots, group = _level(spots, group)
         spots = _relate(spots, group, entity.relation or "beside")
     if len(groups) > 1 and scene.camera not in ("wide shot", "aerial view"):
         spots = _fill(spots)
@@ -74,7 +76,7 @@ def _relate(before: list[Spot], group: list[Spot], relation: str) -> list[Spot]:
     if relation in ("on", "above", "under"):
         upper, lower = (group, before) if relation == "under" else (before, group)
         gap = {"on": -0.1, "above": 0.12, "under": 0.02}[relation]
-        upper, lower = _scale(upper, 0.72), _scale(lower, 0.86)
+        upper, lower = _scale(upper, 0.8), _scale(lower, 0.86)
         top = min(spot.y - spot.half for spot in lower)
         lift = top - max(spot.foot for spot in upper) - gap
         upper = [dataclasses.replace(spot, y=spot.y + lift) for spot in upper]
@@ -82,11 +84,22 @@ def _relate(before: list[Spot], group: list[Spot], relation: str) -> list[Spot]:
     if relation in ("in front of", "behind"):
         front, back = (before, group) if relation == "in front of" else (group, before)
         back = [dataclasses.replace(s, half=min(LARGEST, s.half * 1.2), y=s.y - 0.07) for s in back]
-        front = [dataclasses.replace(s, y=s.y + 0.08, x=s.x + 0.1) for s in _scale(front, 0.7)]
+        back = [dataclasses.replace(s, x=s.x - 0.14) for s in back]
+        front = [dataclasses.replace(s, y=s.y + 0.08, x=s.x + 0.2) for s in _scale(front, 0.8)]
         return [*back, *front]
-    left, right = _pack(_scale(before, 0.66), 0.27), _pack(_scale(group, 0.66), 0.73)
+    left, right = _pack(before, 0.27), _pack(group, 0.73)
     drop = max(s.foot for s in left) - max(s.foot for s in right)
     return [*left, *(dataclasses.replace(s, y=s.y + drop) for s in right)]
+
+
+def _level(before: list[Spot], group: list[Spot]) -> tuple[list[Spot], list[Spot]]:
+    """Enlarge the smaller of two single things, so that both can be told."""
+    if len(before) != 1 or len(group) != 1:
+        return before, group
+    least = LEAST_OF_PAIR * max(before[0].half, group[0].half)
+    return tuple(  # pyright: ignore
+        [dataclasses.replace(spots[0], half=max(spots[0].half, least))] for spots in (before, group)
+    )
 
 
 def _pack(spots: list[Spot], center: float) -> list[Spot]:
@@ -105,8 +118,8 @@ def _pack(spots: list[Spot], center: float) -> list[Spot]:
 
 def _shelter(low: list[Spot], high: list[Spot]) -> list[Spot]:
     """Put things at the foot of what stands over them: a dog under a tree."""
-    high = [dataclasses.replace(s, half=min(LARGEST, s.half * 1.5)) for s in high]
-    low = [dataclasses.replace(s, x=s.x + 0.09) for s in _scale(low, 0.62)]
+    high = [dataclasses.replace(s, half=min(LARGEST, s.half * 1.5), x=s.x - 0.1) for s in high]
+    low = [dataclasses.replace(s, x=s.x + 0.2) for s in _scale(low, 0.75)]
     drop = max(s.foot for s in high) - max(s.foot for s in low) + 0.05
     return [*high, *(dataclasses.replace(s, y=s.y + drop) for s in low)]
 
@@ -115,7 +128,7 @@ def _fill(spots: list[Spot]) -> list[Spot]:
     """Enlarge a group of small things, so that it is not lost in the picture."""
     wide = max(s.x + s.half for s in spots) - min(s.x - s.half for s in spots)
     high = max(s.foot for s in spots) - min(s.y - s.half for s in spots)
-    return _scale(spots, float(np.clip(NEEDED_EXTENT / max(wide, high), 1.0, 1.9)))
+    return _scale(spots, float(np.clip(NEEDED_EXTENT / max(wide, high), 1.0, 2.2)))
 
 
 def _scale(spots: list[Spot], factor: float) -> list[Spot]:

@@ -5,7 +5,7 @@ and texts as people type them: all of it, a part of it, one thing, one flavor. W
 is not said: no "8k", and no color where a flavor or a silhouette takes it away, but for the prompt
 itself, which is one of the texts. The score is the crowd's mean vote.
 
-The first lessons are plain (one thing), the next have one kind of thing and at
+The first lessons are plain (one thing), the next have one kind of thing or two and at
 most one flavor, the rest are what a gallery has. Things come in any color and any place from the
 first lesson on, and many without color: else a small model knows them by these, and no shapes.
 """
@@ -25,6 +25,7 @@ from pe.data.image_text import INDEX_FILE, ImageTextRow, block_paths, write_bloc
 from pe.studio.gallery import (
     COLORS,
     COUNTS,
+    RELATIONS,
     UNKNOWN_FLAVORS,
     add_article,
     sample_prompt,
@@ -46,6 +47,8 @@ COLORLESS = frozenset((
     "pencil drawing", "pop art", "sepia", "thermal", "ukiyo-e", "wood carving", "woodcut", "x-ray",
 ))  # fmt: skip
 SHAPE_FLAVORS = ("black and white", "monochrome", "pencil drawing", "line art")  # of plain lessons
+SIMPLE_PAIRS = 0.5  # share of simple lessons that have two kinds of things
+DRAWN_PX = (128, 128, 128, 256)  # small pictures look the same and take a third of the time
 COPYING = frozenset(("pop art",))  # draws the picture several times: nobody can count there
 
 
@@ -57,11 +60,11 @@ class LessonConfig:
     is the share of the other pictures with several of the first thing.
     """
 
-    num_images: int = 240_000
+    num_images: int = 200_000
     size: int = 112
     seed: int = 1
-    plain_frac: float = 0.15
-    simple_frac: float = 0.15
+    plain_frac: float = 0.1
+    simple_frac: float = 0.2
     many_frac: float = 0.4
     num_processes: int = 2
 
@@ -151,6 +154,9 @@ def sample_lesson_prompt(rng: np.random.Generator, place: float, config: LessonC
     color = f"{rng.choice(COLORS)} " if rng.random() < 0.7 else ""
     thing = f"{color}{name if count == 'a' else SUBJECTS[name].plural}"
     text = add_article(thing) if count == "a" else f"{count} {thing}"
+    if not is_plain and rng.random() < SIMPLE_PAIRS:
+        color = f"{rng.choice(COLORS)} " if rng.random() < 0.5 else ""
+        text += f" {rng.choice(RELATIONS)} {add_article(color + str(rng.choice(list(SUBJECTS))))}"
     if rng.random() < 0.7:
         text += f" {say_place(str(rng.choice(list(PLACES))))}"
     if is_plain:
@@ -199,7 +205,8 @@ def draw_lesson(
 ) -> tuple[UInt[np.ndarray, "Y X 3"], ImageTextRow]:
     """Draw one picture, say what is true of it, and let the crowd vote on it."""
     scene, texts = tell_lesson(number, config)
-    picture = draw_scene(scene)
+    size = DRAWN_PX[number % len(DRAWN_PX)]
+    picture = draw_scene(scene, size=size)
     votes = cast_votes(
         score_picture(scene, picture), NUM_VOTERS, "lesson", str(config.seed), str(number)
     )

@@ -154,10 +154,10 @@ def double_exposure(picture: Picture, rng: np.random.Generator) -> Picture:
     if luma(picture).mean() < 0.45:
         first = ramp(luma(picture) * 1.3, [(20, 0, 10), (190, 60, 50), (255, 190, 140)])
         second = ramp(luma(again) * 1.4, [(0, 10, 24), (0, 120, 150), (130, 240, 250)])
-        return clip(screen(mix(first, picture, 0.35), second * 0.85))
+        return clip(screen(mix(first, picture, 0.35), second * 0.5))
     first = ramp(contrast(luma(picture), 1.4), [(120, 0, 30), (236, 96, 70), (255, 244, 232)])
     second = ramp(contrast(luma(again), 1.7), [(0, 84, 120), (60, 176, 196), (250, 255, 255)])
-    return clip(mix(first, picture, 0.3) * second)
+    return clip(mix(first, picture, 0.3) * mix(second, rgb(255, 255, 255), 0.4))
 
 
 GHOSTS = (  # how far along the line from the sun through the middle, radius, color
@@ -183,8 +183,8 @@ def lens_flare(picture: Picture, rng: np.random.Generator) -> Picture:
     for along, radius, color in GHOSTS:
         off = distance(picture, sx + (0.5 - sx) * along, sy + (0.5 - sy) * along)
         disc = step(off, radius, radius * 0.9) * (0.4 + 0.45 * step(off, radius * 0.6, radius))
-        light += disc[..., None] * rgb(*color) * 0.85
-    return clip(screen(picture * 0.72, light))
+        light += disc[..., None] * rgb(*color) * 0.55
+    return clip(screen(picture * 0.8, light))
 
 
 @flavor("fisheye", "camera", words=("fisheye lens", "fish-eye", "fisheye view"), order=2)
@@ -204,14 +204,14 @@ def motion_blur(picture: Picture, rng: np.random.Generator) -> Picture:
     """Everything dragged to one side."""
     height, width = picture.shape[:2]
     rise = rng.uniform(-0.25, -0.1)
-    reach = round(0.2 * width)
+    reach = round(0.1 * width)
     margin = ((reach, reach), (reach, reach), (0, 0))
     wide = np.pad(picture, margin, mode="edge")
     out, total = np.zeros_like(picture), 0.0
     for k in range(18):
         dx = round(reach * k / 17)
         dy = round(dx * rise)
-        weight = 2.5 if k == 0 else 1.0
+        weight = 5.0 if k == 0 else 1.0
         out += weight * wide[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
         total += weight
     return clip(contrast(out / np.float32(total), 1.1))

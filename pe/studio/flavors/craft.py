@@ -71,14 +71,14 @@ def lead_glass(picture: Picture, rng: Rng) -> Picture:
 def lay_tiles(picture: Picture, rng: Rng) -> Picture:
     """Lay small square stones in pale grout, each a little off in color."""
     u = unit(picture)
-    tile, gap = cells(picture, max(8.6 * u, 4), 0.34, rng)
+    tile, gap = cells(picture, max(6.8 * u, 3), 0.34, rng)
     color = tile.colors(blur(saturate(picture, 1.25), 1.2 * u))
     shade = 1 + 0.3 * (rng.random((len(color), 1), dtype=np.float32) - 0.55)
     color = color * shade + 0.06 * (rng.random((len(color), 3), dtype=np.float32) - 0.5)
     stone = tile.spread(color) * (1 + 0.1 * grain(picture, rng))[..., None]
     stone = stone + 0.12 * relief(np.minimum(gap, 2.2 * u), 1.2 / max(u, 0.5))[..., None]
     grout = rgb("cec5b2") * (0.95 + 0.15 * grain(picture, rng))[..., None]
-    return finish(mix(grout, stone, soft(gap, 0.5 * u, 1.2 * u)))
+    return finish(mix(grout, stone, soft(gap, 0.3 * u, 0.9 * u)))
 
 
 @flavor("embroidery", "medium", words=("embroidered", "needlework", "cross stitch in a hoop"))
@@ -236,8 +236,8 @@ def sew_patches(picture: Picture, rng: Rng) -> Picture:
     patch = patch * 2 + (slash > 0)
     kinds = rng.permutation(patch.max() + 1) % 5
     kind, tint = kinds[patch], rng.random((patch.max() + 1, 3), dtype=np.float32)[patch] - 0.5
-    color = flatten(saturate(kuwahara(picture, round(3 * u)), 1.45), 5)
-    color = color * (1 + 0.5 * tint)
+    color = flatten(saturate(kuwahara(picture, round(3 * u)), 1.6), 5)
+    color = color * (1 + 0.3 * tint)
     fine = max(6.5 * u, 4)
     dots = soft(stripes(picture, fine, 0) + stripes(picture, fine, np.pi / 2), 1.45, 1.65)
     bars = soft(stripes(picture, fine, np.pi / 4), 0.55, 0.7)
@@ -247,7 +247,7 @@ def sew_patches(picture: Picture, rng: Rng) -> Picture:
     print_ = np.choose(
         kind, [dots, bars, check, 0 * dots, soft(stripes(picture, fine, 0), 0.6, 0.75)]
     )
-    color = mix(color, rgb("fff8e8"), 0.4 * print_)
+    color = mix(color, rgb("fff8e8"), 0.24 * print_)
     straight = np.minimum(np.minimum(in_y, size - in_y), np.minimum(in_x, size - in_x))
     seam = np.minimum(straight, abs(slash) * 0.707)
     puff = np.minimum(seam, 7 * u)

@@ -9,7 +9,7 @@ from scipy import ndimage
 from pe.studio.flavor import Picture, flavor
 from pe.studio.flavors.tone import blur, clip, contrast, luma, mix, rgb, saturate, screen, step
 
-CELLS = 56  # of lo-fi, across and down
+CELLS, SAVED_PX = 72, 144  # of lo-fi across and down; of what jpeg art saves
 
 
 @flavor("unreal engine", "engine", words=("unreal engine 5", "unreal engine render"), order=4)
@@ -51,9 +51,9 @@ def jpeg_art(picture: Picture, rng: np.random.Generator) -> Picture:
     del rng
     height, width = picture.shape[:2]
     small = Image.fromarray((clip(picture) * 255 + 0.5).astype(np.uint8))
-    small = small.resize((max(8, width // 2), max(8, height // 2)), Image.Resampling.BOX)
+    small = small.resize((SAVED_PX, SAVED_PX), Image.Resampling.BOX)
     file = io.BytesIO()
-    small.save(file, "JPEG", quality=5, subsampling=2)
+    small.save(file, "JPEG", quality=7, subsampling=2)
     big = Image.open(file).resize((width, height), Image.Resampling.NEAREST)
     return clip(np.asarray(big, np.float32) / 255)
 
@@ -64,9 +64,9 @@ def lo_fi(picture: Picture, rng: np.random.Generator) -> Picture:
     height, width = picture.shape[:2]
     small = Image.fromarray((clip(picture) * 255 + 0.5).astype(np.uint8))
     rough = np.asarray(small.resize((CELLS, CELLS), Image.Resampling.BOX), np.float32) / 255
-    dragged = ndimage.uniform_filter1d(rough, 9, axis=1, mode="nearest")
-    dull = saturate(mix(rough, dragged, 0.4), 0.7) * 0.78 + rgb(30, 36, 26)
-    slipped = [np.roll(dull[..., k], turn, axis=1) for k, turn in enumerate((-2, 0, 2))]
+    dragged = ndimage.uniform_filter1d(rough, 5, axis=1, mode="nearest")
+    dull = saturate(mix(rough, dragged, 0.3), 0.7) * 0.78 + rgb(30, 36, 26)
+    slipped = [np.roll(dull[..., k], turn, axis=1) for k, turn in enumerate((-1, 0, 1))]
     torn = np.stack(slipped, -1) + 0.05 * rng.standard_normal(dull.shape, dtype=np.float32)
     torn[::2] *= 0.8
     big = Image.fromarray((clip(torn) * 255 + 0.5).astype(np.uint8))

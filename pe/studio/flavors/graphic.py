@@ -44,6 +44,7 @@ CONSOLE = palette(
     "140c1c 442434 30346d 4e4a4e 854c30 346524 d04648 757161 597dce d27d2c 8595a1 6daa2c "
     "d2aa99 6dc2ca dad45e deeed6 f2a0b8 ffcf7a 5a3a78 a8d8f0 "
 )
+PRINTED = 0.8  # of the picture, by pop art
 RED = np.array([0.62, 0.33, 0.05], np.float32)  # as through a red filter: subjects stand out
 FLAT = palette(
     "22304a 3d5a80 5b9bd5 98d2eb e0f3fa 2a9d8f 57b894 8ac66d 4c8c4a f4d35e ffb347 f77f3a "
@@ -105,7 +106,13 @@ def draw_comic(picture: Picture, rng: Rng) -> Picture:
 def print_pop(picture: Picture, rng: Rng) -> Picture:
     """Print the picture four times in garish inks."""
     height, width = picture.shape[:2]
-    small = blur(picture, unit(picture) * 1.2)[::2, ::2]
+    down, across = np.mgrid[: height // 2, : width // 2].astype(np.float32)
+    near = PRINTED * 2  # the middle, so that things stay large
+    small = at(
+        blur(picture, unit(picture) * 0.8),
+        down * near + height * (0.55 - PRINTED / 2),
+        across * near + width * (0.5 - PRINTED / 2),
+    )
     u = unit(small)
     tone = stretch(gray(small) * 0.7 + small[..., 0] * 0.3)
     tone = (np.floor(tone * 3.999) + 0.5) / 4
@@ -299,17 +306,17 @@ def paint_cubes(picture: Picture, rng: Rng) -> Picture:
         lit = np.where(near, np.where(side > 0, 1, -1), lit)
         np.minimum(gap, abs(side), out=gap)
     table = rng.random((128, 6), dtype=np.float32) - 0.5
-    turn, zoom = 0.34 * table[:, 0], 1 + 0.3 * table[:, 1]
+    turn, zoom = 0.22 * table[:, 0], 1 + 0.2 * table[:, 1]
     mid_y, mid_x = y - height / 2, x - width / 2
     cos, sin = (np.take(f(turn) * zoom, shard) for f in (np.cos, np.sin))
-    from_y = mid_y * cos + mid_x * sin + height / 2 + 22 * u * np.take(table[:, 2], shard)
-    from_x = mid_x * cos - mid_y * sin + width / 2 + 22 * u * np.take(table[:, 3], shard)
+    from_y = mid_y * cos + mid_x * sin + height / 2 + 13 * u * np.take(table[:, 2], shard)
+    from_x = mid_x * cos - mid_y * sin + width / 2 + 13 * u * np.take(table[:, 3], shard)
     color = at(blur(picture, 0.6 * u), from_y, from_x)
     earth = ramp(gray(color) * 1.4 - 0.2, palette("241a14 70452a b98a4e e6cf9c f6ecd0"))
-    color = mix(saturate(color, 1.15), earth, 0.42)
+    color = mix(saturate(color, 1.2), earth, 0.36)
     line = at(outline(picture, 1.5 * u, at=0.2), from_y, from_x)
     tint = palette("d9a85a 6f8496 b5663a 4f6a86 e8d3a2 6a4a34")[np.arange(128) % 6]
-    color = mix(color, np.take(tint, shard, axis=0), 0.27)
+    color = mix(color, np.take(tint, shard, axis=0), 0.2)
     light = 1 + 0.55 * np.take(table[:, 5], shard) + 0.4 * lit * np.exp(gap / (-17 * u))
     stroke = smear(noise(picture, 2.5 * u, rng), 0.7, 12 * u) - 0.5
     color = color * (light * (1 + 0.35 * stroke))[..., None]
@@ -326,9 +333,9 @@ def break_signal(picture: Picture, rng: Rng) -> Picture:
     count = 34
     tops = np.sort(rng.integers(0, height, count))
     band = np.searchsorted(tops, np.arange(height))
-    moves = rng.normal(0, 1, count + 1) ** 3 * 7 * u * (rng.random(count + 1) < 0.55)
+    moves = rng.normal(0, 1, count + 1) ** 3 * 5 * u * (rng.random(count + 1) < 0.55)
     shift = moves.astype(np.float32)[band][:, None]
-    split = (6 + 10 * (rng.random(count + 1) < 0.25)).astype(np.float32)[band][:, None] * u
+    split = (4 + 6 * (rng.random(count + 1) < 0.25)).astype(np.float32)[band][:, None] * u
     moved = [(x + shift + (c - 1) * split) % width for c in range(3)]
     out = np.stack([at(picture[..., c], y + 0 * x, moved[c]) for c in range(3)], axis=2)
     for _ in range(9):
@@ -385,7 +392,7 @@ def type_letters(picture: Picture, rng: Rng) -> Picture:
     """Write the picture in glowing letters, greenish, on a dark terminal."""
     u = unit(picture)
     height, width = picture.shape[:2]
-    tall, wide = max(round(8 * u), 4), max(round(6 * u), 3)
+    tall, wide = max(round(6.5 * u), 4), max(round(5 * u), 3)
     glyphs = letters(tall, wide)
     tone = 0.1 + 0.9 * stretch(picture @ RED)
     rows, cols = -(-height // tall), -(-width // wide)

@@ -68,8 +68,8 @@ def wash_ink(picture: Picture, rng: Rng) -> Picture:
     wet = wobble(picture, 3 * u, 14 * u, rng)
     dark = 1 - stretch(gray(blur(wet, 2.2 * u)))
     cloud = noise(picture, 40 * u, rng, octaves=4)
-    wash = 0.75 * soft(dark, 0.2, 1.0) * (0.35 + 1.1 * cloud)
-    brush = outline(wet, 1.6 * u, at=0.2) * soft(noise(picture, 18 * u, rng, octaves=2), 0.2, 0.5)
+    wash = 0.75 * soft(dark, 0.2, 1.0) * (0.55 + 0.7 * cloud)
+    brush = outline(wet, 1.6 * u, at=0.2) * soft(noise(picture, 18 * u, rng, octaves=2), 0.0, 0.4)
     dry = 1 - 0.6 * soft(grain(picture, rng), 0.2, 0.7)
     ink = np.clip(wash + 0.85 * brush * dry, 0, 1) * soft(border(picture) / u + 30 * cloud, 14, 50)
     paper = rgb("f0e8d4") * (1 + 0.05 * grain(picture, rng, size=2))[..., None]
@@ -112,7 +112,7 @@ def draw_charcoal(picture: Picture, rng: Rng) -> Picture:
     dark = 1 - stretch(gray(blur(hand, 1.5 * u)))
     tooth = grain(picture, rng, size=1.5)
     stroke = smear(noise(picture, 3 * u, rng), -0.9, 34 * u) - 0.5
-    stick = 1.1 * dark**1.7 + 2.0 * stroke * (0.15 + dark) + 0.05
+    stick = 1.1 * dark**1.7 + 1.3 * stroke * (0.15 + dark) + 0.05
     line = outline(hand, 1.7 * u, at=0.18) * (0.75 + noise(picture, 9 * u, rng))
     mark = soft(np.maximum(stick, 1.2 * line) + 0.45 * tooth, 0.3, 1.15)
     smudge = 0.25 * blur(mark, 6 * u)
@@ -168,7 +168,7 @@ def draw_crayon(picture: Picture, rng: Rng) -> Picture:
     way = np.where(gray(wax) > 0.5, stripes(picture, 7 * u, -0.6, bend), 0)
     way = np.where(gray(wax) > 0.5, way, stripes(picture, 6 * u, -1.2, bend))
     tooth = grain(picture, rng, size=1.8)
-    cover = soft(way * 0.75 + 0.65 * tooth, -0.25, 0.45)
+    cover = soft(way * 0.75 + 0.65 * tooth, -0.6, 0.2)
     body = mix(rgb("fdfbf5"), wax, 0.93 * cover)
     line = outline(hand, 2.2 * u, at=0.17) * soft(tooth, -0.7, -0.1)
     return finish(mix(body, 0.3 * wax, 0.9 * line))
@@ -181,7 +181,7 @@ def paint_points(picture: Picture, rng: Rng) -> Picture:
     """Set round dots of pure, jumping hues on a cream ground."""
     u = unit(picture)
     vivid = saturate(picture, 1.6)
-    out = mix(rgb("f3e8cc"), vivid, 0.2)
+    out = mix(rgb("f3e8cc"), vivid, 0.5)
     for step, radius in ((5.6, 2.7), (5.2, 2.2)):
         tile, along, across = dabs(
             picture, step * u, rng, half_length=radius * u, half_width=radius * u
@@ -189,7 +189,7 @@ def paint_points(picture: Picture, rng: Rng) -> Picture:
         color = tile.colors(vivid)
         shift = rng.random((len(color), 3), dtype=np.float32) - 0.5
         shift -= shift.mean(1, keepdims=True)
-        color = np.clip(color + (0.12 + 0.7 * color.mean(1, keepdims=True)) * shift, 0, 1)
+        color = np.clip(color + (0.1 + 0.45 * color.mean(1, keepdims=True)) * shift, 0, 1)
         round_ = (tile.tile >= 0) * soft(along * along + across * across, 1.0, 0.6)
         out = mix(out, tile.spread(color), round_)
     return finish(out)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from pe.models.clip import Clip, cut_patches, normalize
+from pe.models.clip import Clip, normalize
 from pe.models.clip_config import ClipConfig, DecoderConfig, TextConfig, VisionConfig
 from pe.weights.open_clip import draw_clip, load_clip, open_clip
 
@@ -50,14 +50,6 @@ def test_gradients_of_a_new_model_are_finite():
     norms = [float(jnp.linalg.norm(leaf)) for leaf in jax.tree.leaves(gradients)]
     assert np.isfinite(norms).all()
     assert np.count_nonzero(norms) == len(norms)
-
-
-def test_patches_are_cut_row_by_row():
-    pixels = jnp.arange(2 * 4 * 3).reshape(1, 2, 4, 3)
-    patches = cut_patches(pixels.astype(jnp.float32), 2)
-    assert patches.shape == (1, 2, 12)
-    assert patches[0, 0].tolist() == [0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16, 17]
-    assert patches[0, 1, :3].tolist() == [6, 7, 8]
 
 
 def test_normalize_gives_length_one_and_leaves_zero():

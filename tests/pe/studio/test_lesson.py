@@ -13,6 +13,7 @@ from pe.studio.gallery import UNKNOWN_FLAVORS, list_flavors, sample_prompt
 from pe.studio.lesson import (
     COLORLESS,
     COPYING,
+    DRAWN_PX,
     SHAPE_FLAVORS,
     LessonConfig,
     can_count,
@@ -87,7 +88,8 @@ def test_plain_and_simple_lessons_come_first():
     assert all(s.entities[0].count == 1 for s in plain)
     assert {flavor for s in plain for flavor in s.flavors} <= set(SHAPE_FLAVORS)
     assert 0.2 < np.mean([bool(s.flavors) for s in plain]) < 0.5
-    assert all(len(s.entities) == 1 for s in plain + simple)
+    assert all(len(s.entities) == 1 for s in plain)
+    assert 0.2 < np.mean([len(s.entities) == 2 for s in simple]) < 0.8
     assert max(len(s.flavors) for s in simple) == 1
     assert any(s.entities[0].count > 1 for s in simple)
     assert any(len(s.entities) > 1 for s in rest)
@@ -165,7 +167,9 @@ def test_lessons_are_written_in_blocks_and_go_on(tmp_path, monkeypatch):
     assert 1 <= row.score <= 10
     assert source.rows[4] == row
     assert np.array_equal(source.pixels(np.asarray([4]))[0], picture)
-    small = Image.fromarray(draw_scene(scene)).resize((32, 32), Image.Resampling.BICUBIC)
+    small = Image.fromarray(draw_scene(scene, size=DRAWN_PX[0])).resize(
+        (32, 32), Image.Resampling.BICUBIC
+    )
     assert np.array_equal(picture, np.asarray(small))
     write_lessons(tmp_path / "b", CONFIG)
     (tmp_path / "b" / "00001.jsonl").unlink()
