@@ -16,7 +16,7 @@ from pe.stages.stage import Drop, Result
 from pe.text.contamination import EvaluationLines, read_evaluation_lines
 from pe.text.language import LANGUAGES, UNKNOWN, tag_language
 from pe.text.personal import find_personal, mask_personal
-from pe.text.safety import find_unsafe, read_phrases
+from pe.text.safety import find_unsafe, identify_tables, read_phrases
 
 ACTIONS = ("mask", "drop", "keep")
 
@@ -65,9 +65,10 @@ class ScreenConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScreenKey:
-    """What screening depends on: its settings, and what the files say that they name."""
+    """What screening depends on: its settings, the word tables, and the files that it names."""
 
     screen: ScreenConfig
+    tables: str
     phrases: tuple[str, ...]
     evaluation: str
 
@@ -89,7 +90,9 @@ class Screen:
         self.lines = EvaluationLines(rows)
         self._find_unsafe = functools.partial(find_unsafe, allowed=phrases)
         evaluation = content_hash(*(part for row in rows for part in row)) if rows else ""
-        self.key = ScreenKey(screen=config, phrases=phrases, evaluation=evaluation)
+        self.key = ScreenKey(
+            screen=config, tables=identify_tables(), phrases=phrases, evaluation=evaluation
+        )
         self._licences = {licence.strip().lower() for licence in config.allow_licences}
 
     def check(self, text: str) -> Drop | None:

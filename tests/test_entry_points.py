@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pe.cli import ADDERS
+
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("build", "show", "train", "expand", "score", "convert", "flavors", "invert")
+COMMANDS = tuple(ADDERS)
 TOOLS = sorted(ROOT.glob("tools/**/*.py"))
 
 

@@ -22,7 +22,8 @@ class ClassifierConfig:
 
     model       folder or hub name (org/name@revision); "": none is asked
     labels      of the model, those that are unsafe
-    threshold   probability, summed over those labels, from which a text is unsafe
+    threshold   probability, summed over those labels, from which a text is unsafe; where a text may
+                have several labels at once, that of the likeliest
     max_tokens  longer texts are cut off
     """
 
@@ -82,6 +83,7 @@ class TextClassifier:
                 f"ClassifierConfig.labels: {config.model} has the labels "
                 f"{', '.join(names.values())}, and none of {', '.join(config.labels)}"
             )
+        self._has_many = self._model.config.problem_type == "multi_label_classification"
         accelerator = torch.accelerator.current_accelerator(check_available=True)
         self._device = "cpu" if accelerator is None else accelerator.type
         self._model.to(self._device)
@@ -105,10 +107,14 @@ class TextClassifier:
         ).to(self._device)
         with self._torch.inference_mode():
             logits = self._model(**inputs).logits.float()
-        rows: list[list[float]] = logits.softmax(dim=-1).cpu().tolist()
+        if self._has_many:
+            rows: list[list[float]] = logits.sigmoid().cpu().tolist()
+        else:
+            rows = logits.softmax(dim=-1).cpu().tolist()
+        join = max if self._has_many else sum
         return [
             (
-                sum(row[number] for number in self._unsafe),
+                join(row[number] for number in self._unsafe),
                 self._unsafe[max(self._unsafe, key=row.__getitem__)],
             )
             for row in rows

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
+from pe.records import content_hash
 from pe.text.unmask import unmask
 
 # From the gravest on; of findings with equally many words the first counts.
@@ -83,9 +84,8 @@ def find_unsafe(text: str, allowed: tuple[str, ...] = ()) -> Unsafe | None:
     "a woman in nude lipstick"              ->  None
     """
     tokens = _read(text)
-    own = tuple(tuple(_read(phrase)) for phrase in allowed)
     hits: dict[str, list[_Hit]] = {}
-    for hit in _find_hits(tokens, own):
+    for hit in _find_hits(tokens, _read_all(allowed)):
         hits.setdefault(hit.table, []).append(hit)
     found = list(_judge(hits))
     if not found:
@@ -94,6 +94,11 @@ def find_unsafe(text: str, allowed: tuple[str, ...] = ()) -> Unsafe | None:
         found, key=lambda f: (f[0] == "minors", f[1].end - f[1].begin, -CATEGORIES.index(f[0]))
     )
     return Unsafe(category, " ".join(tokens[hit.begin : hit.end]))
+
+
+def identify_tables() -> str:
+    """Return a hash of all tables, for what depends on them."""
+    return content_hash(*(f"{name}\n{_read_table(name)}" for name in _list_tables()))
 
 
 def _judge(hits: dict[str, list[_Hit]]) -> Iterator[tuple[str, _Hit]]:
@@ -132,6 +137,11 @@ def _read(text: str) -> list[str]:
     """Return the words of a text, unmasked and in lower case; spaced letters are one word."""
     plain = unmask(_LETTERS.sub(_join_letters, text)).lower()
     return _TOKEN.findall(plain.replace("’", "'").replace("'", " "))
+
+
+@functools.lru_cache(maxsize=8)
+def _read_all(phrases: tuple[str, ...]) -> tuple[Phrase, ...]:
+    return tuple(tuple(_read(phrase)) for phrase in phrases)
 
 
 def _join_letters(spaced: re.Match[str]) -> str:
@@ -245,11 +255,18 @@ def _load_slips() -> dict[str, tuple[str, ...]]:
 def _load_tables() -> dict[str, list[tuple[str, Phrase]]]:
     """Return all phrases by their first word, "word*" for words that begin so."""
     found: dict[str, list[tuple[str, Phrase]]] = {}
-    paired = [name for pair in _PAIRS for name in pair[:2]]
-    for name in (*_TABLES, *_CONTEXTS, *paired, "allowed"):
-        text = (resources.files("pe.text") / "safety_lists" / f"{name}.txt").read_text("utf-8")
-        for line in text.splitlines():
+    for name in _list_tables():
+        for line in _read_table(name).splitlines():
             if line and not line.startswith("#"):
                 phrase = tuple(line.split())
                 found.setdefault(phrase[0], []).append((name, phrase))
     return found
+
+
+def _list_tables() -> tuple[str, ...]:
+    paired = [name for pair in _PAIRS for name in pair[:2]]
+    return (*_TABLES, *_CONTEXTS, *paired, "allowed")
+
+
+def _read_table(name: str) -> str:
+    return (resources.files("pe.text") / "safety_lists" / f"{name}.txt").read_text("utf-8")

@@ -55,6 +55,22 @@ def test_probabilities_are_the_library_s(transformers, model):
 
 
 @pytest.mark.torch
+def test_of_several_labels_at_once_the_likeliest_counts(transformers, model, tmp_path):
+    import torch
+
+    made = transformers.AutoModelForSequenceClassification.from_pretrained(model)
+    made.config.problem_type = "multi_label_classification"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    for part in (made, tokenizer):
+        part.save_pretrained(tmp_path)
+    with torch.inference_mode():
+        rows = [made.eval()(**tokenizer(t, return_tensors="pt")).logits.sigmoid() for t in TEXTS]
+    found = TextClassifier(ClassifierConfig(model=str(tmp_path))).classify(TEXTS)
+    wanted = torch.cat(rows).numpy()[:, 1:].max(axis=1)
+    np.testing.assert_allclose([p for p, _ in found], wanted, atol=1e-5)
+
+
+@pytest.mark.torch
 def test_a_build_drops_what_it_calls_unsafe(transformers, model):
     unsafe = expect(transformers, model)[:, 1:].sum(axis=1)
     middle = float(np.sort(unsafe)[1:3].mean())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pe.text.safety import CATEGORIES, find_unsafe, read_phrases
+from pe.text.safety import CATEGORIES, find_unsafe, identify_tables, read_phrases
 
 FOLDER = Path(__file__).parent
 PROMPTS = Path(__file__).parents[4] / "shared" / "data" / "prompts" / "image_prompts.jsonl"
@@ -54,6 +54,7 @@ def test_what_is_unsafe_is_told_by_category_and_words(text, category, words):
         "a boxer beating a drum",
         "a rocket taking off, a woman in a dress",
         "",
+        "three sheep in front of a train",
     ],
 )
 def test_what_only_sounds_like_it_is_let_through(text):
@@ -86,6 +87,13 @@ def test_phrases_of_ones_own_are_let_through(tmp_path):
     assert allowed == ("Semana Nude", "porn groove")
     assert find_unsafe("poster of the semana nude, porn-groove band", allowed) is None
     assert find_unsafe("nude at the semana nude", allowed) is not None
+
+
+def test_the_tables_are_known_by_what_they_say(monkeypatch):
+    before = identify_tables()
+    assert identify_tables() == before
+    monkeypatch.setattr("pe.text.safety._read_table", lambda name: "another phrase")
+    assert identify_tables() != before
 
 
 @pytest.mark.skipif(not PROMPTS.is_file(), reason="no shared prompts at hand")
