@@ -53,7 +53,7 @@ def measure(num_rows: int, out: Path) -> dict:
     begin = time.perf_counter()
     command = [sys.executable, "-m", "pe.cli", "build", str(source), "--out", str(data)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    _, status, usage = _wait(process)
+    status, usage = wait_for(process)
     secs = time.perf_counter() - begin
     if status:
         raise SystemExit(f"pe build ended with status {status}")
@@ -73,9 +73,10 @@ def measure(num_rows: int, out: Path) -> dict:
     }
 
 
-def _wait(process: subprocess.Popen) -> tuple[int, int, resource.struct_rusage]:
-    pid, status, usage = os.wait4(process.pid, 0)
-    return pid, os.waitstatus_to_exitcode(status), usage
+def wait_for(process: subprocess.Popen) -> tuple[int, resource.struct_rusage]:
+    """Wait for a process; return its exit status and what it took of the machine."""
+    _, status, usage = os.wait4(process.pid, 0)
+    return os.waitstatus_to_exitcode(status), usage
 
 
 def main() -> None:
