@@ -5,8 +5,6 @@ VENV := .venv
 VENV_ALL := .venv-all
 CPU_EXTRAS := test,dev,parity,interrogator,seqio,t2i,ct2,ray,page,croissant,classifier
 DEMO := demo_out
-DEMO_IMAGES := 1200
-DEMO_QUERIES := "a cat" "two boats" "a castle at night" "a robot in the forest" "three birds" "a red fox"
 
 # no telemetry from any library
 export RAY_USAGE_STATS_ENABLED = 0
@@ -17,16 +15,10 @@ export DO_NOT_TRACK = 1
 .PHONY: demo test test-all lint clean
 
 demo: $(VENV)/.installed
-	$(VENV)/bin/pe gallery --out $(DEMO)/gallery --num_images $(DEMO_IMAGES)
-	$(VENV)/bin/pe build $(DEMO)/gallery/images --gin_file gin/builders/studio.gin --out $(DEMO)/data
-	$(VENV)/bin/pe train --gin_file gin/runs/studio.gin --data $(DEMO)/data --out $(DEMO)/run
-	$(VENV)/bin/pe refine --gin_file gin/refine/studio.gin --model $(DEMO)/run --data $(DEMO)/data \
-	  --out $(DEMO)/refined
-	$(VENV)/bin/pe expand $(DEMO_QUERIES) --model $(DEMO)/run -n 4 --json > $(DEMO)/base.jsonl
-	$(VENV)/bin/pe expand $(DEMO_QUERIES) --model $(DEMO)/refined/round1/run --prefix RFT -n 4 --json \
-	  > $(DEMO)/refined.jsonl
-	$(VENV)/bin/pe page $(DEMO)/base.jsonl $(DEMO)/refined.jsonl --names "Base" "Re-fine-tuned" \
-	  --out $(DEMO)/page.html
+	$(VENV)/bin/pe build data_builders/demo_prompts.txt --out $(DEMO)/data
+	$(VENV)/bin/pe train --gin_file gin/runs/demo.gin --data $(DEMO)/data --out $(DEMO)/run
+	$(VENV)/bin/pe expand "a red fox" "a white lighthouse" "an old railway station" "undying love" \
+	  --model $(DEMO)/run -n 4
 
 test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not network and not torch and not seqio"
