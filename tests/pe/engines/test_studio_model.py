@@ -62,7 +62,7 @@ def test_its_captions_are_read_back(encoder):
         )
         >= 0.8
     )
-    assert np.mean([t.time == "night" for t in told]) >= 0.9
+    assert np.mean([t.time == "night" for t in told]) >= 0.8
 
 
 def test_its_head_ranks_as_the_crowd_does():

@@ -20,7 +20,8 @@ from pe.stages.runner_config import RayConfig, RunnerConfig
 from pe.stages.stage import Drop, Result
 
 ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
-pytestmark = pytest.mark.slow
+# Ray starts its processes by forking; where other tests have loaded JAX before, that warns of it
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")]
 NUM_ROWS, SHARD_ROWS = 400, 20
 
 
