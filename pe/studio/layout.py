@@ -97,9 +97,8 @@ def _level(before: list[Spot], group: list[Spot]) -> tuple[list[Spot], list[Spot
     if len(before) != 1 or len(group) != 1:
         return before, group
     least = LEAST_OF_PAIR * max(before[0].half, group[0].half)
-    return tuple(  # pyright: ignore
-        [dataclasses.replace(spots[0], half=max(spots[0].half, least))] for spots in (before, group)
-    )
+    one, other = (dataclasses.replace(s[0], half=max(s[0].half, least)) for s in (before, group))
+    return [one], [other]
 
 
 def _pack(spots: list[Spot], center: float) -> list[Spot]:
