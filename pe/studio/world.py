@@ -8,7 +8,7 @@ from pe.studio.subject import SUBJECTS as SUBJECTS
 SUBJECT_MODULES = (
     "animals", "wild", "figures", "buildings", "vehicles", "things", "nature", "sky",
 )  # fmt: skip
-FLAVOR_MODULES = ("light", "tint", "camera", "paint", "graphic", "craft", "flaw")
+FLAVOR_MODULES = ("light", "tint", "camera", "paint", "graphic", "instrument", "craft", "flaw")
 
 for _name in SUBJECT_MODULES:
     importlib.import_module(f"pe.studio.subjects.{_name}")

@@ -18,6 +18,7 @@ Plane = Float[np.ndarray, "H W"]
 Number = float | int
 Rng = np.random.Generator
 LUMA = np.array([0.3, 0.59, 0.11], np.float32)
+RED = np.array([0.62, 0.33, 0.05], np.float32)  # as through a red filter: subjects stand out
 
 
 def unit(picture: Picture) -> float:

@@ -1,13 +1,11 @@
-"""Printed, drawn by machine or seen by an instrument. See `flavor.py` for flavors."""
-
-import functools
+"""Printed, or drawn by machine. See `flavor.py` for flavors."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pe.axes import Float
 from pe.studio.flavor import Picture, flavor
 from pe.studio.flavors.filter import (
+    RED,
     Number,
     Plane,
     Rng,
@@ -45,7 +43,6 @@ CONSOLE = palette(
     "d2aa99 6dc2ca dad45e deeed6 f2a0b8 ffcf7a 5a3a78 a8d8f0 "
 )
 PRINTED = 0.8  # of the picture, by pop art
-RED = np.array([0.62, 0.33, 0.05], np.float32)  # as through a red filter: subjects stand out
 FLAT = palette(
     "22304a 3d5a80 5b9bd5 98d2eb e0f3fa 2a9d8f 57b894 8ac66d 4c8c4a f4d35e ffb347 f77f3a "
     "e4572e f5a6a0 f7c9b6 fbeaa0 ffffff 8e5572 6d4c41 a47551 8d99ae c5cbd8 5e548e b8336a "
@@ -347,60 +344,3 @@ def break_signal(picture: Picture, rng: Rng) -> Picture:
             out[box] = 1 - out[box]
     lines = 1 - 0.22 * (y % max(4 * u, 2) < max(1.6 * u, 1))
     return finish(saturate(out, 1.4) * lines[..., None] + 0.05 * grain(picture, rng)[..., None])
-
-
-@flavor("x-ray", "medium", words=("x-ray image", "radiograph", "xray"))
-def look_through(picture: Picture, rng: Rng) -> Picture:
-    """Glow blue-white at the outlines and through the dark parts, on a black film."""
-    u = unit(picture)
-    body, rim = blur(1 - stretch(gray(picture)), 3 * u), edges(picture, 1.4 * u)
-    glow = 0.42 * body**1.3 + 0.6 * np.sqrt(np.minimum(rim, 1)) + 0.35 * blur(rim, 5 * u)
-    glow *= 1 - 0.6 * soft(border(picture), 50 * u, -10 * u)
-    glow = glow + 0.025 * grain(picture, rng)
-    return finish(ramp(glow, palette("020408 0a1c30 2c5f86 86c3dd eefaff")))
-
-
-@flavor("thermal", "medium", words=("thermal image", "infrared heat map", "heat camera"))
-def see_heat(picture: Picture, rng: Rng) -> Picture:
-    """Show warm colors as hot: violet is cold, orange warm, white hottest; with a scale."""
-    u = unit(picture)
-    heat = 0.35 * gray(picture) + 0.9 * picture[..., 0] - 0.65 * picture[..., 2]
-    heat = 0.06 + 0.88 * stretch(blur(heat, 2.4 * u), low=1, high=99)
-    y, x = coords(picture)
-    height, width = picture.shape[:2]
-    bar = (x > width - 18 * u) & (x < width - 9 * u) & (abs(y - height / 2) < height * 0.4)
-    heat = np.where(bar, 0.5 - (y - height / 2) / (0.8 * height), heat)
-    iron = palette("05001c 2a0a6e 8a0f8c d6304a f58a1f ffd84a fffbe6")
-    return finish(ramp(heat, iron) + 0.03 * grain(picture, rng, size=2)[..., None])
-
-
-@functools.cache
-def letters(tall: int, wide: int) -> Float[np.ndarray, "N tall wide"]:
-    """Draw the letters of `ascii art`, from none to the fullest."""
-    font = ImageFont.load_default(size=max(round(tall * 1.15), 5))
-    drawn = []
-    for letter in " .:-=+*oX%#@":
-        image = Image.new("L", (wide, tall))
-        ImageDraw.Draw(image).text((wide / 2, tall / 2), letter, fill=255, font=font, anchor="mm")
-        thin = np.asarray(image, np.float32) / 255
-        drawn.append(np.maximum(thin, 0.8 * np.roll(thin, 1, axis=1)))  # bold
-    return np.stack(drawn)
-
-
-@flavor("ascii art", "medium", words=("ascii", "text art", "terminal characters"))
-def type_letters(picture: Picture, rng: Rng) -> Picture:
-    """Write the picture in glowing letters, greenish, on a dark terminal."""
-    u = unit(picture)
-    height, width = picture.shape[:2]
-    tall, wide = max(round(6.5 * u), 4), max(round(5 * u), 3)
-    glyphs = letters(tall, wide)
-    tone = 0.1 + 0.9 * stretch(picture @ RED)
-    rows, cols = -(-height // tall), -(-width // wide)
-    image = Image.fromarray(tone.astype(np.float32)).resize((cols, rows), Image.Resampling.BOX)
-    pick = np.clip(np.asarray(image) * len(glyphs), 0, len(glyphs) - 1).astype(np.int32)
-    text = glyphs[pick].swapaxes(1, 2).reshape(rows * tall, cols * wide)[:height, :width]
-    glow = np.clip(1.3 * text + 0.45 * blur(text, 2 * u), 0, 1)
-    hue = blur(saturate(picture, 1.8), 2 * u)
-    hue = np.clip(hue / np.maximum(gray(hue), 0.25)[..., None] * 0.62, 0, 1)
-    color = mix(rgb("4dff7c"), hue, 0.6)
-    return finish(mix(rgb("030a06"), color * 1.15, glow))

@@ -47,7 +47,7 @@ def test_it_tells_things_apart(encoder):
 
 def test_its_captions_are_read_back(encoder):
     captioner = CocaCaptioner(encoder, CaptionConfig(method="greedy"))
-    names = list(SUBJECTS)[1::4]
+    names = list(SUBJECTS)
     pictures = [
         draw(f"two {SUBJECTS[name].plural} at night", SEED + k) for k, name in enumerate(names)
     ]
@@ -60,9 +60,9 @@ def test_its_captions_are_read_back(encoder):
                 for t, n in zip(told, names, strict=True)
             ]
         )
-        >= 0.8
+        >= 0.9
     )
-    assert np.mean([t.time == "night" for t in told]) >= 0.8
+    assert np.mean([t.time == "night" for t in told]) >= 0.9
 
 
 def test_its_head_ranks_as_the_crowd_does():
