@@ -5,6 +5,8 @@ VENV := .venv
 VENV_ALL := .venv-all
 CPU_EXTRAS := test,dev,parity,interrogator,seqio,t2i,ct2,ray,page,croissant,classifier
 DEMO := demo_out
+PE := $(VENV)/bin/pe
+QUERIES := "a cat" "a red fox" "two boats" "a castle at night" "a robot" "a lighthouse in a storm"
 
 # no telemetry from any library
 export RAY_USAGE_STATS_ENABLED = 0
@@ -15,10 +17,13 @@ export DO_NOT_TRACK = 1
 .PHONY: demo test test-all lint clean
 
 demo: $(VENV)/.installed
-	$(VENV)/bin/pe build data_builders/demo_prompts.txt --out $(DEMO)/data
-	$(VENV)/bin/pe train --gin_file gin/runs/demo.gin --data $(DEMO)/data --out $(DEMO)/run
-	$(VENV)/bin/pe expand "a red fox" "a white lighthouse" "an old railway station" "undying love" \
-	  --model $(DEMO)/run -n 4
+	$(PE) gallery --num_images 4000 --gin.GalleryConfig.size=128 --out $(DEMO)/gallery
+	$(PE) build $(DEMO)/gallery/images --gin_file gin/builders/studio.gin --out $(DEMO)/data
+	$(PE) train --gin_file gin/runs/studio.gin --data $(DEMO)/data --out $(DEMO)/run
+	$(PE) refine --gin_file gin/refine/studio.gin --model $(DEMO)/run --data $(DEMO)/data --limit 250 --out $(DEMO)/refined
+	$(PE) expand $(QUERIES) --model $(DEMO)/run -n 4 --json > $(DEMO)/base.jsonl
+	$(PE) expand $(QUERIES) --model $(DEMO)/refined/round1/run --prefix RFT -n 4 --json > $(DEMO)/refined.jsonl
+	$(PE) page $(DEMO)/base.jsonl $(DEMO)/refined.jsonl --names "Base" "Re-fine-tuned" --out $(DEMO)/page.html
 
 test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not network and not torch and not seqio"

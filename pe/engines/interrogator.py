@@ -24,7 +24,7 @@ import numpy as np
 from pe.axes import Float
 from pe.data.text_packing import PackedBlock
 from pe.engines.flavor_table import find_top
-from pe.engines.vision import ClipEncoder, put_block
+from pe.engines.vision import ClipEncoder, next_size, put_block
 from pe.models.clip import TextCache
 from pe.text.flavor_list import FlavorList
 
@@ -261,6 +261,9 @@ class Interrogator:
             for chain, caption, cosine in zip(chains, captions, starts, strict=True):
                 chain.start(caption, float(cosine))
         texts = tokenizer.encode_batch([f"{chain.text}," for chain in chains])
+        num_empty = next_size(len(chains), encoder.num_beginnings) - len(chains)
+        texts += [[]] * num_empty  # few sizes are compiled
+        images = np.pad(images, ((0, num_empty), (0, 0)))
         cache = encoder.begin(texts)
         longest = encoder.config.text.context_tokens - 2
         active = [i for i, chain in enumerate(chains) if chain.free.any()]

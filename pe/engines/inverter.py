@@ -99,7 +99,7 @@ class ClipInverter:
         self, prepared: Sequence[Any], captions: Sequence[str], *, measure: bool = True
     ) -> list[Inverted]:
         """Find a prompt for each image."""
-        size = self.encoder.num_images
+        size = self.encoder.num_beginnings
         found: list[Inverted] = []
         for begin in range(0, len(prepared), size):
             embeddings = self.encoder.encode_pixels(np.stack(prepared[begin : begin + size]))

@@ -26,6 +26,7 @@ from pe.weights.open_clip import ClipCheckpoint, draw_clip, load_clip, open_clip
 Images = Sequence[PilImage.Image]
 CPU_BLOCK_TOKENS, BLOCK_TOKENS = 1024, 16_384
 CPU_IMAGES, NUM_IMAGES = 16, 64
+CACHE_BYTES = 128 * 2**20  # of the beginnings of texts, where those of num_images take less
 
 
 @runtime_checkable
@@ -120,7 +121,7 @@ class ClipEncoder:
         parts = [np.zeros((0, self.config.embed_dim), np.float32)]
         for begin in range(0, len(pixels), self.num_images):
             part = pixels[begin : begin + self.num_images]
-            size = _next_size(len(part), self.num_images)
+            size = next_size(len(part), self.num_images)
             padded = np.pad(part, ((0, size - len(part)), (0, 0), (0, 0), (0, 0)))
             parts.append(np.asarray(self._image(padded))[: len(part)])
         return np.concatenate(parts)
@@ -162,6 +163,13 @@ class ClipEncoder:
         """Encode the beginnings of texts: the start token and these ids."""
         starts = [[self.tokenizer.start_id, *text] for text in texts]
         return self.extend(self.new_cache(len(texts)), starts)
+
+    @property
+    def num_beginnings(self) -> int:
+        """How many beginnings of texts to keep at a time: what small models have room for."""
+        text = self.config.text
+        size = 2 * 4 * text.num_layers * text.width * text.context_tokens
+        return max(self.num_images, CACHE_BYTES // size)
 
     def new_cache(self, size: int) -> TextCache:
         """Return an empty cache for so many texts."""
@@ -206,12 +214,10 @@ def _similarity(
 def put_block(*blocks: PackedBlock) -> PackedTexts:
     """Stack blocks of one shape: one for each beginning."""
     names = ("tokens", "segments", "offsets", "lengths", "starts", "counts")
-    return PackedTexts(
-        **{name: jnp.asarray(np.stack([getattr(b, name) for b in blocks])) for name in names}
-    )
+    return PackedTexts(**{name: np.stack([getattr(b, name) for b in blocks]) for name in names})
 
 
-def _next_size(size: int, most: int) -> int:
+def next_size(size: int, most: int) -> int:
     """Round up to a power of two, so that few shapes are compiled."""
     return min(most, 1 << max(size - 1, 0).bit_length())
 
@@ -239,7 +245,7 @@ class CocaCaptioner:
         texts: list[str] = []
         for begin in range(0, len(prepared), encoder.num_images):
             pixels = np.stack(prepared[begin : begin + encoder.num_images])
-            size = _next_size(len(pixels), encoder.num_images)
+            size = next_size(len(pixels), encoder.num_images)
             padded = np.pad(pixels, ((0, size - len(pixels)), (0, 0), (0, 0), (0, 0)))
             ids = np.asarray(self._write(padded))[: len(pixels)]
             texts += [caption_text(row, tokenizer, end_id=tokenizer.end_id) for row in ids]
