@@ -20,7 +20,9 @@ demo: $(VENV)/.installed
 	$(PE) gallery --num_images 4000 --gin.GalleryConfig.size=128 --out $(DEMO)/gallery
 	$(PE) build $(DEMO)/gallery/images --gin_file gin/builders/studio.gin --out $(DEMO)/data
 	$(PE) train --gin_file gin/runs/studio.gin --data $(DEMO)/data --out $(DEMO)/run
-	$(PE) refine --gin_file gin/refine/studio.gin --model $(DEMO)/run --data $(DEMO)/data --limit 250 --out $(DEMO)/refined
+	$(PE) probe --gin_file gin/probe/studio.gin --out $(DEMO)/probe > $(DEMO)/probe.txt
+	$(PE) refine --gin_file gin/refine/studio_probed.gin --gin.PROBE=$(DEMO)/probe/probe.jsonl --model $(DEMO)/run \
+	  --data $(DEMO)/data --limit 250 --out $(DEMO)/refined
 	$(PE) expand $(QUERIES) --model $(DEMO)/run -n 4 --json > $(DEMO)/base.jsonl
 	$(PE) expand $(QUERIES) --model $(DEMO)/refined/round1/run --prefix RFT -n 4 --json > $(DEMO)/refined.jsonl
 	$(PE) page $(DEMO)/base.jsonl $(DEMO)/refined.jsonl --names "Base" "Re-fine-tuned" --out $(DEMO)/page.html

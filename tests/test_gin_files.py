@@ -6,6 +6,7 @@ import pytest
 
 from data_builders.main import BuildConfig
 from pe.config import load_config
+from pe.refine.probe import ProbeRunConfig
 from pe.refine.round import RefineConfig
 from pe.train.encoder import EncoderConfig
 from pe.train.run import TrainConfig
@@ -13,7 +14,12 @@ from pe.train.run import TrainConfig
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for path in ROOT.glob("gin/**/*.gin") if path.parent.name != "t5x")
 # all others: a T5's training
-ROOTS = {"builders": BuildConfig, "studio": EncoderConfig, "refine": RefineConfig}
+ROOTS = {
+    "builders": BuildConfig,
+    "probe": ProbeRunConfig,
+    "refine": RefineConfig,
+    "studio": EncoderConfig,
+}
 HEADER = ("# Provides:", "# Requires:", "# Hardware:")
 
 
@@ -28,7 +34,7 @@ def test_a_gin_file_opens_with_its_header(path: Path):
     header = [line for line in text.splitlines() if line.startswith("#")]
     for start in (
         *HEADER,
-        *(["# Command:"] if path.parent.name in ("runs", "studio", "refine") else []),
+        *(["# Command:"] if path.parent.name in ("probe", "refine", "runs", "studio") else []),
     ):
         assert any(line.startswith(start) for line in header), f"{path} has no {start}"
 

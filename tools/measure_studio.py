@@ -5,7 +5,8 @@ python tools/measure_studio.py --model encoder/model [--num_images 1000] [--num_
 All by the code that real weights go through. Truth is the scene that was drawn:
 
 recall        of 100 pictures a text (caption and flavors) finds its own
-subject       96-way, pictures of one kind of thing; a class is the mean of "a cat", "two cats", ...
+subject       96-way, pictures of one kind of thing, all and by the number of their flavors; a class
+              is the mean of its texts: one or three of it, in every place at every time of day
 flavor        60-way (drawn once, by a seed) and of all, pictures with one flavor
 count         1 to 5, as many of each, of a thing that is told
 captions      first thing, its color (where colors can be seen) and its count, read from the caption
@@ -27,10 +28,10 @@ from pe.engines.aesthetics import HeadScorer
 from pe.engines.flavor_table import embed_phrases
 from pe.engines.interrogator import Interrogator, InterrogatorConfig
 from pe.engines.vision import ClipEncoder, CocaCaptioner, load_encoder
-from pe.studio.gallery import sample_prompt
+from pe.studio.gallery import sample_prompt, say_place, say_time
 from pe.studio.lesson import COUNT_WORDS, can_count, caption_scene, order_entities, shows_color
 from pe.studio.render import draw_scene
-from pe.studio.scene import Scene, fill_scene, read_prompt
+from pe.studio.scene import PLACES, TIMES, Scene, fill_scene, read_prompt
 from pe.studio.taste import score_picture
 from pe.studio.world import FLAVORS, SUBJECTS
 from pe.text.flavor_list import load_flavors
@@ -83,18 +84,26 @@ def measure_recall(encoder: ClipEncoder, pictures: Pictures) -> float:
     return float(np.mean(hits))
 
 
-def measure_subject(encoder: ClipEncoder, pictures: Pictures) -> tuple[float, list[str]]:
+def measure_subject(encoder: ClipEncoder, pictures: Pictures) -> tuple[dict[str, float], list[str]]:
     names = list(SUBJECTS)
-    counts = range(1, MAX_COUNT + 1)
-    classes = embed_classes(encoder, [[name_things(n, c) for c in counts] for n in names])
+    places = [f"{say_place(place)} {say_time(time)}" for place in PLACES for time in TIMES]
+    texts = [
+        [f"{name_things(name, count)} {place}" for place in places for count in (1, 3)]
+        for name in names
+    ]
+    classes = embed_classes(encoder, texts)
     chosen = [i for i, scene in enumerate(pictures.scenes) if len(scene.entities) == 1]
     best = np.argmax(pictures.where(chosen) @ classes.T, axis=1)
     pairs = [
         (pictures.scenes[i].entities[0].subject, names[b])
         for i, b in zip(chosen, best, strict=True)
     ]
+    hits: dict[str, list[bool]] = {"subject_96": [true == found for true, found in pairs]}
+    for i, is_right in zip(chosen, hits["subject_96"], strict=True):
+        name = f"subject_96_with_{len(pictures.scenes[i].flavors)}_flavors"
+        hits.setdefault(name, []).append(is_right)
     wrong = [f"{true} -> {found}" for true, found in pairs if true != found]
-    return 1 - len(wrong) / len(pairs), wrong
+    return {name: float(np.mean(hits[name])) for name in sorted(hits)}, wrong
 
 
 def measure_flavor(
@@ -183,7 +192,7 @@ def main() -> None:
     names = list(FLAVORS)
     rng = np.random.default_rng(0)
     sixty = sorted(rng.choice(names, NUM_FLAVORS, replace=False).tolist())
-    subject, wrong_subjects = measure_subject(encoder, pictures)
+    subjects, wrong_subjects = measure_subject(encoder, pictures)
     single = Pictures(encoder, args.num_images, slot=1, many_frac=0.8)
     flavor, _ = measure_flavor(encoder, pictures, sixty)
     all_flavors, wrong_flavors = measure_flavor(encoder, pictures, names)
@@ -191,7 +200,7 @@ def main() -> None:
     scores = HeadScorer(encoder, head).head.score(pictures.embeddings)
     measured = {
         "recall_1_of_100": measure_recall(encoder, pictures),
-        "subject_96": subject,
+        **subjects,
         "flavor_60": flavor,
         f"flavor_{len(names)}": all_flavors,
         "count_5": measure_count(encoder, single),

@@ -1,6 +1,7 @@
 """`pe probe`: an image model in, a table of the flavors that it can draw out."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,17 @@ def _run_probe(args: argparse.Namespace) -> None:
     extra = [f"{name}={value!r}" for name, value in flags.items() if value is not None]
     config = load_settings(_probe_config(), args, extra)
     from pe.console import StageProgress, say
-    from pe.engines.vision import load_encoder
+    from pe.engines import aesthetics
+    from pe.engines.vision import share_encoder
     from pe.refine.probe import LINES, PAGE, SENT_LOG, probe_flavors
     from pe.studio.image_model import load_image_model
     from pe.text.flavor_list import load_flavors
 
     out = Path(args.out)
     flavors = load_flavors(config.flavors).phrases
-    encoder = load_encoder(config.encoder, vocabulary=config.vocabulary)
+    encoder = share_encoder(config.encoder, vocabulary=config.vocabulary)
+    scorer = aesthetics.load_scorer(config.aesthetics)
+    rater = json.dumps(aesthetics.name_weights(config.aesthetics), sort_keys=True)
     model = load_image_model(config.t2i, sent_log=out.with_name(out.name + SENT_LOG), say=say)
     try:
         with StageProgress() as progress:
@@ -57,13 +61,16 @@ def _run_probe(args: argparse.Namespace) -> None:
                 model=model,
                 encoder=encoder,
                 pictures=config.pictures,
+                scorer=scorer,
+                rater=rater if scorer else "",
                 progress=lambda done, total: progress("flavors", done, total),
             )
     finally:
         model.close()
-    print(f"{'flavor':28} {'rise':>7}  {'95% interval':>16}")
+    print(f"{'flavor':28} {'rise':>7}  {'95% interval':>16}" + "  rating" * (scorer is not None))
     for effect in found:
         told = effect.reason or f"{effect.mean:+.3f}  {effect.low:+.3f} to {effect.high:+.3f}"
-        print(f"{effect.flavor:28} {told}")
+        rating = f"  {effect.rating.mean:+.2f}" if effect.rating else ""
+        print(f"{effect.flavor:28} {told}{rating}")
     drawn = sum(effect.is_drawn for effect in found)
     say(f"{drawn:,} of {len(found):,} are drawn; see {out / PAGE}, and {out / LINES} for pe refine")

@@ -214,7 +214,9 @@ def _similarity(
 def put_block(*blocks: PackedBlock) -> PackedTexts:
     """Stack blocks of one shape: one for each beginning."""
     names = ("tokens", "segments", "offsets", "lengths", "starts", "counts")
-    return PackedTexts(**{name: np.stack([getattr(b, name) for b in blocks]) for name in names})
+    return PackedTexts(
+        **{name: jnp.asarray(np.stack([getattr(b, name) for b in blocks])) for name in names}
+    )
 
 
 def next_size(size: int, most: int) -> int:

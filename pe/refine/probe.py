@@ -2,6 +2,7 @@
 
 A subject is drawn twice by one seed, with the flavor and without it; what counts is by how much the
 picture's cosine with the flavor's text rises (arXiv:2312.16720: the renderability of flavors).
+Where an aesthetic head is named, also by how much the pictures' ratings change.
 
 out/pictures/     the pictures
 out/probe.jsonl   a line a flavor: {"flavor", "mean", "low", "high", ...}; a rerun goes on from it
@@ -9,6 +10,7 @@ out/probe.html    the same as a table and a plot
 """
 
 import dataclasses
+import functools
 import html
 import itertools
 import json
@@ -21,6 +23,7 @@ from scipy.stats import t as student
 
 from pe import shards
 from pe.axes import Float
+from pe.engines.aesthetics import AestheticConfig, AestheticScorer
 from pe.engines.engine_error import RequestError
 from pe.engines.t2i import ImageModel, T2iConfig, picture_seed
 from pe.engines.vision import ImageTextEncoder
@@ -61,6 +64,7 @@ class ProbeRunConfig:
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
     t2i: T2iConfig = dataclasses.field(default_factory=T2iConfig)
     pictures: PictureConfig = dataclasses.field(default_factory=PictureConfig)
+    aesthetics: AestheticConfig = dataclasses.field(default_factory=AestheticConfig)
 
     def __post_init__(self) -> None:
         for name in ("flavors", "encoder"):
@@ -69,9 +73,19 @@ class ProbeRunConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Change:
+    """What paired pictures differ by: the mean, and its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Effect:
     """By how much a flavor raises the cosine with its own text: mean and 95% interval of `num`.
 
+    `rating` is by how much it changes what a head thinks of the picture, None where none was asked.
     With nothing drawn `num` is 0 and the numbers are 0, and `reason` says why.
     """
 
@@ -81,6 +95,7 @@ class Effect:
     high: float
     num: int
     reason: str = ""
+    rating: Change | None = None
 
     @property
     def is_drawn(self) -> bool:
@@ -88,7 +103,7 @@ class Effect:
         return self.num > 0 and self.low > 0
 
 
-def measure_effect(flavor: str, changes: Float[np.ndarray, " N"]) -> Effect:
+def measure_change(changes: Float[np.ndarray, " N"]) -> Change:
     """Return mean and 95% interval (Student's t) of paired changes.
 
     Example: changes [0.1, 0.2, 0.3]  returns  mean 0.2, low -0.048, high 0.448
@@ -98,7 +113,7 @@ def measure_effect(flavor: str, changes: Float[np.ndarray, " N"]) -> Effect:
     if len(changes) > 1:
         error = float(np.std(changes, ddof=1)) / len(changes) ** 0.5
         half = float(student.ppf(0.5 + SHARE / 2, len(changes) - 1)) * error
-    return Effect(flavor=flavor, mean=mean, low=mean - half, high=mean + half, num=len(changes))
+    return Change(mean=mean, low=mean - half, high=mean + half)
 
 
 def probe_flavors(
@@ -109,9 +124,13 @@ def probe_flavors(
     model: ImageModel,
     encoder: ImageTextEncoder,
     pictures: PictureConfig,
+    scorer: AestheticScorer | None = None,
+    rater: str = "",
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Effect]:
     """Measure the flavors that are not measured yet; return all, the strongest first.
+
+    `scorer`, by the name `rater`, rates the pictures too.
 
     Raises ValueError when `out` holds a probe of other settings or models.
     """
@@ -120,6 +139,7 @@ def probe_flavors(
         "config": dataclasses.asdict(config) | {"subjects": list(config.subjects)},
         "model": model.name,
         "encoder": encoder.digest,
+        "rater": rater,
     }
     _check_settings(out, described)
     known = {effect.flavor: effect for effect in read_effects(out / LINES)}
@@ -127,26 +147,21 @@ def probe_flavors(
         (subject, picture_seed(config.seed, subject, k))
         for subject, k in itertools.product(config.subjects, range(config.seeds_per_subject))
     ]
-    plain = _embed(folder, model, encoder, draws)
+    look = functools.partial(_look, folder, model, encoder, scorer)
+    plain = look(draws)
     wanted = list(dict.fromkeys(flavors))
     with (out / LINES).open("a", encoding="utf-8") as lines:
         for done, flavor in enumerate(wanted):
             progress(done, len(wanted))
             if flavor in known:
                 continue
-            drawn = _embed(folder, model, encoder, [(f"{s}, {flavor}", seed) for s, seed in draws])
+            drawn = look([(f"{subject}, {flavor}", seed) for subject, seed in draws])
             text = encoder.encode_texts([flavor])[0].astype(np.float64)
-            pairs = [(a, b) for a, b in zip(drawn, plain, strict=True)
-                     if not isinstance(a, str) and not isinstance(b, str)]  # fmt: skip
-            if pairs:
-                changes = np.asarray([float(text @ (a - b)) for a, b in pairs])
-                effect = measure_effect(flavor, changes)
-            else:
-                reason = next(a for a in (*drawn, *plain) if isinstance(a, str))
-                effect = Effect(flavor=flavor, mean=0.0, low=0.0, high=0.0, num=0, reason=reason)
+            known[flavor] = effect = _compare(
+                flavor, text, drawn, plain, is_rated=scorer is not None
+            )
             lines.write(json.dumps(dataclasses.asdict(effect)) + "\n")
             lines.flush()
-            known[flavor] = effect
     progress(len(wanted), len(wanted))
     found = sorted((known[flavor] for flavor in wanted), key=lambda e: (-e.mean, e.flavor))
     shards.write_text(out / PAGE, _make_page(found, model.name))
@@ -164,8 +179,10 @@ def read_effects(path: Path) -> list[Effect]:
     content = path.read_text(encoding="utf-8")
     for number, line in enumerate(content.splitlines(), start=1):
         try:
-            found.append(Effect(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+            row = json.loads(line)
+            rating = row.pop("rating", None)
+            found.append(Effect(**row, rating=Change(**rating) if rating else None))
+        except (ValueError, TypeError, AttributeError) as error:
             if number == content.count("\n") + 1:  # the last, without its end
                 break
             raise ValueError(
@@ -190,39 +207,84 @@ def _check_settings(out: Path, described: dict[str, Any]) -> None:
     shards.write_json(path, described)
 
 
-def _embed(
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """A picture's embedding, and its rating (0 where nothing rates)."""
+
+    embedding: Float[np.ndarray, " E"]
+    rating: float
+
+
+def _look(
     folder: PictureFolder,
     model: ImageModel,
     encoder: ImageTextEncoder,
+    scorer: AestheticScorer | None,
     draws: Sequence[tuple[str, int]],
-) -> list[np.ndarray | str]:
-    """Draw, and embed the pictures; in place of one that is not to be had stands the reason."""
-    found: list[np.ndarray | str] = []
+) -> list[_Seen | str]:
+    """Draw, embed and rate pictures; in place of one that is not to be had stands the reason."""
+    found: list[_Seen | str] = []
     for begin in range(0, len(draws), BATCH):
         prompts, seeds = zip(*draws[begin : begin + BATCH], strict=True)
         uris = folder.draw(model, prompts, seeds)
         there = [uri for uri in uris if isinstance(uri, str)]
         images = [folder.open(uri) for uri in there]
-        embedded = dict(zip(there, encoder.encode_images(images), strict=True)) if there else {}
-        found += [u.reason if isinstance(u, RequestError) else embedded[u] for u in uris]
+        seen: dict[str, _Seen] = {}
+        if images:
+            embedded = encoder.encode_images(images)
+            ratings = np.zeros(len(images))
+            if scorer is not None:
+                ratings = scorer.score([scorer.prepare(image) for image in images])
+            rows = zip(there, embedded, ratings, strict=True)
+            seen = {uri: _Seen(embedding, float(rating)) for uri, embedding, rating in rows}
+        found += [u.reason if isinstance(u, RequestError) else seen[u] for u in uris]
     return found
+
+
+def _compare(
+    flavor: str,
+    text: Float[np.ndarray, " E"],
+    drawn: Sequence[_Seen | str],
+    plain: Sequence[_Seen | str],
+    *,
+    is_rated: bool,
+) -> Effect:
+    """Return what a flavor changes, from pictures with it and without it."""
+    pairs = [(a, b) for a, b in zip(drawn, plain, strict=True)
+             if not isinstance(a, str) and not isinstance(b, str)]  # fmt: skip
+    if not pairs:
+        reason = next(a for a in (*drawn, *plain) if isinstance(a, str))
+        return Effect(flavor=flavor, mean=0.0, low=0.0, high=0.0, num=0, reason=reason)
+    rise = measure_change(np.asarray([float(text @ (a.embedding - b.embedding)) for a, b in pairs]))
+    ratings = measure_change(np.asarray([a.rating - b.rating for a, b in pairs]))
+    return Effect(
+        flavor=flavor,
+        mean=rise.mean,
+        low=rise.low,
+        high=rise.high,
+        num=len(pairs),
+        rating=ratings if is_rated else None,
+    )
 
 
 def _make_page(effects: Sequence[Effect], model: str) -> str:
     drawn = sum(effect.is_drawn for effect in effects)
+    is_rated = any(effect.rating for effect in effects)
     most = max((abs(v) for e in effects for v in (e.low, e.high)), default=1.0) or 1.0
-    rows = "".join(_row(effect, most) for effect in effects)
+    rows = "".join(_row(effect, most, is_rated=is_rated) for effect in effects)
+    ratings = " The last column: by how much its rating changes." if is_rated else ""
     return (
         start_page("What the image model can draw")
         + f"<p>{drawn:,} of {len(effects):,} flavors surely move a picture by "
         f"{html.escape(model)} toward their own text. Shown: by how much the cosine rises, with "
-        "its 95% interval.</p>\n"
-        f"<table><tr><th>flavor</th><th class=n>rise</th><th></th></tr>{rows}</table>\n"
+        f"its 95% interval.{ratings}</p>\n"
+        f"<table><tr><th>flavor</th><th class=n>rise</th><th></th>"
+        f"{'<th class=n>rating</th>' if is_rated else ''}</tr>{rows}</table>\n"
         "</body>\n</html>\n"
     )
 
 
-def _row(effect: Effect, most: float) -> str:
+def _row(effect: Effect, most: float, *, is_rated: bool) -> str:
     def place(value: float) -> float:
         return 150 + 145 * value / most
 
@@ -235,4 +297,8 @@ def _row(effect: Effect, most: float) -> str:
         f'<circle cx="{place(effect.mean):.1f}" cy="7" r="3.5" fill="{color}"/></svg>'
     )
     told = f"{effect.mean:+.3f}" if effect.num else html.escape(effect.reason)
-    return f"<tr><td>{html.escape(effect.flavor)}</td><td class=n>{told}</td><td>{plot}</td></tr>\n"
+    rating = f"{effect.rating.mean:+.2f}" if effect.rating else ""
+    return (
+        f"<tr><td>{html.escape(effect.flavor)}</td><td class=n>{told}</td><td>{plot}</td>"
+        f"{f'<td class=n>{rating}</td>' if is_rated else ''}</tr>\n"
+    )

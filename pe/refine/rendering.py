@@ -1,7 +1,7 @@
 """Expansion -> its picture, by any image model."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ from pe.engines.engine_error import RequestError
 from pe.engines.t2i import ImageModel, picture_seed
 from pe.records import Expansion, Record, Rendering
 from pe.refine.pictures import PictureFolder
+from pe.refine.unwanted import read_unwanted
 from pe.stages.stage import Drop, Result
 
 
@@ -22,17 +23,21 @@ class RenderConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RenderKey:
-    """What pictures depend on; `model` names the image model and its settings."""
+    """What pictures depend on; `model` names the image model and its settings.
+
+    unwanted  flavors, each with the reason, for which nothing is drawn
+    """
 
     render: RenderConfig
     model: str
+    unwanted: tuple[tuple[str, str], ...] = ()
 
 
 class RenderStage:
     """Expansion -> its picture."""
 
     NAME: ClassVar[str] = "renderings"
-    VERSION: ClassVar[str] = "1"
+    VERSION: ClassVar[str] = "2"
     INPUT: ClassVar[str] = "expansion"
     OUTPUT: ClassVar[type[Record]] = Rendering
     ORDERED: ClassVar[bool] = False
@@ -42,6 +47,7 @@ class RenderStage:
         self.pictures = pictures
         self._load = load
         self._model: ImageModel | None = None
+        self._unwanted = dict(config.unwanted)
 
     def open(self) -> None:
         """Load or reach the model. Raises UnavailableError or ValueError."""
@@ -59,8 +65,19 @@ class RenderStage:
             self._model = None
 
     def __call__(self, table: pa.Table) -> list[Result]:
+        results: list[Result | None] = []
+        wanted: list[Expansion] = []
+        for row in table["expansion"].to_pylist():
+            expansion = Expansion.from_row(row)
+            found = read_unwanted(expansion.text, self._unwanted) if self._unwanted else None
+            results.append(None if found is None else Drop(found.reason, found.flavor))
+            if found is None:
+                wanted.append(expansion)
+        drawn = iter(self._draw(wanted))
+        return [next(drawn) if result is None else result for result in results]
+
+    def _draw(self, expansions: Sequence[Expansion]) -> list[Result]:
         assert self._model is not None, "open() comes first"
-        expansions = [Expansion.from_row(row) for row in table["expansion"].to_pylist()]
         seeds = [picture_seed(self.config.render.seed, e.query, e.number) for e in expansions]
         texts = [expansion.text for expansion in expansions]
         drawn = self.pictures.draw(self._model, texts, seeds)

@@ -31,8 +31,9 @@ from pe.refine.pictures import PictureConfig, PictureFolder
 from pe.refine.rendering import RenderConfig, RenderKey, RenderStage
 from pe.refine.report import write_report
 from pe.refine.scoring import ScoreConfig, ScoreKey, ScoreStage
-from pe.refine.selection import SelectConfig, SelectKey, SelectStage, find_cutoff, find_not_drawn
+from pe.refine.selection import SelectConfig, SelectKey, SelectStage, find_cutoff
 from pe.refine.source import ExpansionSource, QuerySource, RefineSourceConfig
+from pe.refine.unwanted import find_unwanted
 from pe.stages.finished import count_stages, write_pairs
 from pe.stages.local_runner import Progress, RunnerConfig, Source, StageFolder
 from pe.stages.runner import hold_runner, make_runner
@@ -112,10 +113,7 @@ def choose_pairs(
     key = source.key
     for stage in stages:
         _, key = runner.stage_folder(stage, key)
-    not_drawn = find_not_drawn(config.select)
-    key = content_hash(
-        key, json.dumps(dataclasses.asdict(config.select), sort_keys=True), *not_drawn
-    )
+    key = content_hash(key, json.dumps(dataclasses.asdict(config.select), sort_keys=True))
     finished = read_finished(folder, key)
     if finished is not None:
         say(f"{folder} has its pairs already, with these settings")
@@ -126,9 +124,7 @@ def choose_pairs(
             folders.append(runner.run(stage, folders[-1] if folders else source))
         scores = folders[-1].folder
         cutoff = find_cutoff(config.select, scores)
-        select = SelectKey(
-            select=config.select, cutoff=cutoff, not_drawn=not_drawn, round=given.number
-        )
+        select = SelectKey(select=config.select, cutoff=cutoff, round=given.number)
         folders.append(runner.run(SelectStage(select, scores), folders[-1]))
         if not folders[-1].stats.num_out:
             raise ValueError(
@@ -183,7 +179,11 @@ def _make_stages(
         stages.append(ExpansionStage(key, load_expander))
     if not config.score.encoder:
         raise ValueError("ScoreConfig.encoder is not set; expected a CLIP or CoCa, by name")
-    drawn = RenderKey(render=config.render, model=name_image_model(config.t2i))
+    drawn = RenderKey(
+        render=config.render,
+        model=name_image_model(config.t2i),
+        unwanted=find_unwanted(config.select),
+    )
     scored = ScoreKey(
         score=config.score,
         encoder=open_clip(config.score.encoder).digest,

@@ -15,9 +15,7 @@ import pyarrow.compute as pc
 from pe import shards
 from pe.axes import Float
 from pe.records import HALVES, Expansion, Pair, Query, Record, Rendering, Score
-from pe.refine.probe import read_effects
 from pe.stages.stage import Drop, Result
-from pe.text.split import split_prompt
 
 MODES = ("quantile", "absolute", "best")
 PREFIX = "RFT"
@@ -31,14 +29,23 @@ class SelectConfig:
                above this score; "best": of each query so many, those that score highest
     threshold  the quantile (0 to 1), the score, or how many of each query
     probe      the probe.jsonl of `pe probe`: what says a flavor that does not surely change the
-               picture is not kept, however it scores
+               picture is not even drawn
+    least_rating_change
+               of the probe's ratings: nor what says a flavor that surely changes them by less
+               (0: that makes pictures worse); None: whatever it does
     """
 
     mode: str = "quantile"
     threshold: float = 0.5
     probe: str = ""
+    least_rating_change: float | None = None
 
     def __post_init__(self) -> None:
+        if self.least_rating_change is not None and not self.probe:
+            raise ValueError(
+                "SelectConfig.least_rating_change is set, and SelectConfig.probe is not; expected "
+                "the probe.jsonl of a pe probe with AestheticConfig.weights"
+            )
         if self.mode not in MODES:
             raise ValueError(f"SelectConfig.mode: got {self.mode!r}, expected one of {MODES}")
         if self.mode == "quantile" and not 0.0 <= self.threshold <= 1.0:
@@ -54,11 +61,10 @@ class SelectConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelectKey:
-    """What is kept: by the settings, a quantile's score, and the flavors that are not drawn."""
+    """What is kept: by the settings, and a quantile's score."""
 
     select: SelectConfig
     cutoff: float | None
-    not_drawn: tuple[str, ...]
     round: int
 
 
@@ -86,16 +92,6 @@ def find_cutoff(config: SelectConfig, folder: Path) -> float | None:
     return float(np.quantile(values, config.threshold)) if config.mode == "quantile" else None
 
 
-def find_not_drawn(config: SelectConfig) -> tuple[str, ...]:
-    """Return the flavors that a probe found to do nothing. Raises ValueError for no probe."""
-    if not config.probe:
-        return ()
-    if not Path(config.probe).is_file():
-        raise ValueError(f"SelectConfig.probe: there is no file {config.probe}; run pe probe")
-    effects = read_effects(Path(config.probe))
-    return tuple(sorted(e.flavor.lower() for e in effects if e.num and not e.is_drawn))
-
-
 class SelectStage:
     """Score -> the pair of query and expansion, if it scores high enough.
 
@@ -113,7 +109,6 @@ class SelectStage:
         self.config = config
         self._scores = scores
         self._best: frozenset[str] = frozenset()
-        self._not_drawn = frozenset(config.not_drawn)
 
     def open(self) -> None:
         """Find each query's best, where these are asked for."""
@@ -130,9 +125,6 @@ class SelectStage:
             return Drop("below_threshold")
         if cutoff is None and score.id not in self._best:
             return Drop("not_the_best")
-        flavors = split_prompt(row["expansion"]["text"]).flavors if self._not_drawn else ()
-        if any(flavor.lower() in self._not_drawn for flavor in flavors):
-            return Drop("flavor_not_drawn")
         query, expansion = Query.from_row(row["query"]), Expansion.from_row(row["expansion"])
         rendering = Rendering.from_row(row["rendering"])
         return (

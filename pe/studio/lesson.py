@@ -116,20 +116,27 @@ def caption_scene(scene: Scene) -> str:
 def order_entities(entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
     """Return two things in the order in which captions name them; a picture does not tell more.
 
-    What is in front or above comes first; of two beside each other the left one, as it is drawn.
+    What is in front or above comes first, things beside each other by their names.
 
     Example:
       a fox behind a barn   ->  a barn in front of a fox
       a fox under the moon  ->  a moon above a fox
       a fox under a tree    ->  the same: it stands before it
-      an owl beside a cat   ->  the same: it stands on the left
+      an owl beside a cat   ->  a cat beside an owl
     """
     if len(entities) != 2:
         return entities
     first, second = entities
     stands_over = SUBJECTS[second.subject].stance == "ground"
-    told = {"behind": "in front of", "under": "above"}.get(second.relation or "")
-    if told is None or (second.relation == "under" and stands_over):
+    told = {"behind": "in front of", "under": "above", "beside": "beside"}.get(
+        second.relation or ""
+    )
+    is_kept = (
+        told is None
+        or (second.relation == "under" and stands_over)
+        or (second.relation == "beside" and first.subject <= second.subject)
+    )
+    if is_kept:
         return entities
     return (
         dataclasses.replace(second, relation=None),

@@ -13,11 +13,12 @@ from pe.refine.probe import (
     Effect,
     ProbeConfig,
     ProbeRunConfig,
-    measure_effect,
+    measure_change,
     probe_flavors,
     read_effects,
 )
-from pe.refine.selection import SelectConfig, find_not_drawn
+from pe.refine.selection import SelectConfig
+from pe.refine.unwanted import NOT_DRAWN, NOT_LIKED, Unwanted, find_unwanted, read_unwanted
 from pe.studio.image_model import StudioModel
 
 CONFIG = ProbeConfig(subjects=("a cat", "a boat"), seeds_per_subject=3)
@@ -58,19 +59,34 @@ class Painter:
         pass
 
 
-def probe(out, flavors, painter=None, config=CONFIG):
+class RedScorer:
+    """Likes pictures the less, the redder they are."""
+
+    def prepare(self, image):
+        return np.asarray(image, float)[..., 0].mean() / 255
+
+    def score(self, prepared):
+        return 5 - np.asarray(prepared)
+
+
+def probe(out, flavors, painter=None, config=CONFIG, scorer=None):
     return probe_flavors(
         flavors, out, config, model=painter or Painter(), encoder=ColorEncoder(),
-        pictures=PictureConfig(),
+        pictures=PictureConfig(), scorer=scorer, rater="red" if scorer else "",
     )  # fmt: skip
 
 
-def test_an_effect_is_a_mean_with_its_interval():
-    found = measure_effect("ink", np.asarray([0.1, 0.2, 0.3]))
+def test_a_change_is_a_mean_with_its_interval():
+    found = measure_change(np.asarray([0.1, 0.2, 0.3]))
     assert found.mean == pytest.approx(0.2)
     assert (found.low, found.high) == pytest.approx((-0.0484, 0.4484), abs=1e-3)
-    assert not found.is_drawn
-    assert measure_effect("ink", np.asarray([0.2, 0.21, 0.2, 0.19])).is_drawn
+
+
+@pytest.mark.parametrize(
+    ("low", "num", "is_drawn"), [(0.1, 4, True), (-0.1, 4, False), (0.0, 0, False)]
+)
+def test_drawn_is_what_surely_rises(low, num, is_drawn):
+    assert Effect(flavor="ink", mean=0.2, low=low, high=0.3, num=num).is_drawn == is_drawn
 
 
 def test_what_the_model_draws_rises_and_what_it_ignores_does_not(tmp_path):
@@ -110,13 +126,50 @@ def test_refine_reads_which_flavors_are_not_drawn(tmp_path):
     out = tmp_path / "p"
     probe(out, ["red light", "8K", "blue"])
     config = SelectConfig(probe=str(out / "probe.jsonl"))
-    assert find_not_drawn(config) == ("8k",)  # of "blue" nothing is known
-    assert find_not_drawn(SelectConfig()) == ()
+    assert find_unwanted(config) == (("8k", NOT_DRAWN),)  # of "blue" nothing is known
+    assert find_unwanted(SelectConfig()) == ()
     with pytest.raises(ValueError, match=r"there is no file nowhere; run pe probe"):
-        find_not_drawn(SelectConfig(probe="nowhere"))
+        find_unwanted(SelectConfig(probe="nowhere"))
     (tmp_path / "bad").write_text('{"flavor": 1}\n{"x": 2}\n')
     with pytest.raises(ValueError, match=r"bad:1 is no line of a probe"):
         read_effects(tmp_path / "bad")
+
+
+def test_refine_reads_which_flavors_are_not_liked(tmp_path):
+    out = tmp_path / "p"
+    red, nothing = probe(out, ["red light", "8K"], scorer=RedScorer())
+    assert red.rating is not None
+    assert nothing.rating is not None
+    assert red.rating.mean == pytest.approx(-80 / 255, abs=1e-3)
+    assert nothing.rating.mean == 0.0
+    assert read_effects(out / "probe.jsonl") == [red, nothing]
+    assert "<th class=n>rating</th>" in (out / "probe.html").read_text()
+    lines = str(out / "probe.jsonl")
+    assert find_unwanted(SelectConfig(probe=lines)) == (("8k", NOT_DRAWN),)
+    found = find_unwanted(SelectConfig(probe=lines, least_rating_change=0.0))
+    assert found == (("8k", NOT_DRAWN), ("red light", NOT_LIKED))
+    assert find_unwanted(SelectConfig(probe=lines, least_rating_change=-0.5)) == found[:1]
+    with pytest.raises(ValueError, match=r"holds a probe of other settings or models"):
+        probe(out, ["ink"])
+    probe(tmp_path / "unrated", ["ink"])
+    unrated = SelectConfig(probe=str(tmp_path / "unrated" / "probe.jsonl"), least_rating_change=0.0)
+    with pytest.raises(ValueError, match=r"holds no ratings, which SelectConfig.least_rating"):
+        find_unwanted(unrated)
+    with pytest.raises(ValueError, match=r"least_rating_change is set, and SelectConfig.probe"):
+        SelectConfig(least_rating_change=0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a cat, ink, 8K", Unwanted(flavor="8K", reason=NOT_DRAWN)),
+        ("a cat on a lo-fi radio", None),  # not a phrase of its own
+        ("a cat, lo fi", Unwanted(flavor="lo fi", reason=NOT_LIKED)),
+        ("a cat, ink", None),
+    ],
+)
+def test_an_unwanted_flavor_is_found_as_a_phrase(text, found):
+    assert read_unwanted(text, {"8k": NOT_DRAWN, "lo fi": NOT_LIKED}) == found
 
 
 @pytest.mark.slow

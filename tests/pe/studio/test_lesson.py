@@ -104,7 +104,7 @@ def test_plain_and_simple_lessons_come_first():
         ("a fox under a moon", "a moon above a fox"),
         ("a fox under a tree", "a fox under a tree"),
         ("a fox on a barn", "a fox on a barn"),
-        ("an owl beside a cat", "an owl beside a cat"),
+        ("an owl beside a cat", "a cat beside an owl"),
         ("a cat beside an owl", "a cat beside an owl"),
         ("two owls behind three cats", "three cats in front of two owls"),
         ("a fox", "a fox"),
