@@ -59,7 +59,7 @@ class StepStage(ExpanderHolder):
     """Query -> the pairs of its chains."""
 
     NAME: ClassVar[str] = "steps"
-    VERSION: ClassVar[str] = "1"
+    VERSION: ClassVar[str] = "2"
     INPUT: ClassVar[str] = "query"
     OUTPUT: ClassVar[type[Record]] = Pair
     ORDERED: ClassVar[bool] = False
@@ -108,14 +108,18 @@ class StepStage(ExpanderHolder):
 
 
 def is_next_step(before: str, after: str, *, min_kept: float) -> bool:
-    """Tell whether a prompt goes on from another: not the same, and still about it.
+    """Tell whether a prompt goes on from another: not the same, still about it, nothing said twice.
 
     Example (min_kept 0.5):
       before             after                        returns
       a red fox in snow  a red fox, deep snow, ink    True
       a red fox in snow  a red fox in snow            False
       a red fox in snow  an old boat                  False
+      a red fox in snow  a red fox in snow, ink, ink  False
     """
+    phrases = [comparison_key(phrase) for phrase in after.split(",")]
+    if len(set(phrases)) < len(phrases):
+        return False
     if not after.strip() or comparison_key(before) == comparison_key(after):
         return False
     asked = set(content_words(before))

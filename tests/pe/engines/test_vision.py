@@ -15,6 +15,7 @@ from pe.data.clip_tokenizer import (
 )
 from pe.decode.caption import CaptionConfig
 from pe.engines.vision import (
+    CACHE_BYTES,
     Captioner,
     ClipEncoder,
     CocaCaptioner,
@@ -118,6 +119,12 @@ def test_a_beginning_leaves_a_place_for_the_end(clip_encoder):
     cache = clip_encoder.begin([[5] * 60, [5]])
     np.testing.assert_array_equal(cache.sizes, [23, 2])
     np.testing.assert_array_equal(clip_encoder.extend(cache, [[7], [8, 9]]).sizes, [23, 4])
+
+
+def test_as_many_beginnings_are_kept_as_there_is_room_for(clip_encoder):
+    cache = clip_encoder.new_cache(4)
+    each = sum(array.nbytes for array in (*cache.keys, *cache.values)) / 4
+    assert clip_encoder.num_beginnings == CACHE_BYTES // each > clip_encoder.num_images
 
 
 def test_an_encoder_is_what_stages_ask_for(clip_encoder, make_encoder):

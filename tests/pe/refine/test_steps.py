@@ -20,6 +20,7 @@ from pe.refine.steps import StepConfig, is_next_step
         ("a red fox in snow", "an old boat", False),
         ("a red fox in snow", "a fox", False),
         ("a red fox in snow", " ", False),
+        ("a red fox in snow", "a red fox in snow, ink, dusk, Ink", False),
     ],
 )
 def test_a_next_step_goes_on_and_does_not_stray(before, after, expected):
