@@ -116,6 +116,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the --out of pe build")
     parser.add_argument("--encoder", default="studio", help="what measures align and diversity")
     parser.add_argument("--num_queries", type=int, default=200)
+    parser.add_argument(
+        "--skip", type=int, default=0, metavar="N", help="leave out those that chose the settings"
+    )
     parser.add_argument("-n", type=int, default=4, help="expansions a query")
     parser.add_argument("--prefix", default="RFT", help="of refined models (RFT)")
     parser.add_argument("--later_prefix", default="MSTP", help="of the second step and later ones")
@@ -125,7 +128,7 @@ def main() -> None:
     encoder = load_encoder(args.encoder)
     queries = sorted(set(load_pairs(args.data, split="test").column("query").to_pylist()))
     random.Random(0).shuffle(queries)
-    queries = queries[: args.num_queries]
+    queries = queries[args.skip : args.skip + args.num_queries]
     for name, runs in (("base", args.base), ("refined", args.refined)):
         by_step: list[list[dict]] = [[] for _ in range(args.steps)]
         for seed, run in enumerate(runs):

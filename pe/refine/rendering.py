@@ -34,7 +34,7 @@ class RenderKey:
 
 
 class RenderStage:
-    """Expansion -> its picture."""
+    """Expansion -> its picture; a drop where it says an unwanted flavor, or none can be had."""
 
     NAME: ClassVar[str] = "renderings"
     VERSION: ClassVar[str] = "2"
@@ -65,16 +65,11 @@ class RenderStage:
             self._model = None
 
     def __call__(self, table: pa.Table) -> list[Result]:
-        results: list[Result | None] = []
-        wanted: list[Expansion] = []
-        for row in table["expansion"].to_pylist():
-            expansion = Expansion.from_row(row)
-            found = read_unwanted(expansion.text, self._unwanted) if self._unwanted else None
-            results.append(None if found is None else Drop(found.reason, found.flavor))
-            if found is None:
-                wanted.append(expansion)
+        expansions = [Expansion.from_row(row) for row in table["expansion"].to_pylist()]
+        drops = [read_unwanted(e.text, self._unwanted) for e in expansions]
+        wanted = [e for e, drop in zip(expansions, drops, strict=True) if drop is None]
         drawn = iter(self._draw(wanted))
-        return [next(drawn) if result is None else result for result in results]
+        return [drop or next(drawn) for drop in drops]
 
     def _draw(self, expansions: Sequence[Expansion]) -> list[Result]:
         assert self._model is not None, "open() comes first"

@@ -1,23 +1,15 @@
 """Flavors that a probe found to do nothing, or no good: what says one is not worth a picture."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 from pe.refine.probe import read_effects
 from pe.refine.selection import SelectConfig
+from pe.stages.stage import Drop
 from pe.text.phrase import comparison_key
 from pe.text.split import split_prompt
 
 NOT_DRAWN, NOT_LIKED = "flavor_not_drawn", "flavor_not_liked"  # reasons of a drop
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Unwanted:
-    """A flavor, as a text says it, and why it is not wanted."""
-
-    flavor: str
-    reason: str
 
 
 def find_unwanted(config: SelectConfig) -> tuple[tuple[str, str], ...]:
@@ -43,8 +35,10 @@ def find_unwanted(config: SelectConfig) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
-def read_unwanted(text: str, unwanted: Mapping[str, str]) -> Unwanted | None:
-    """Return the first unwanted flavor of a text: a phrase between commas, or what rules call one.
+def read_unwanted(text: str, unwanted: Mapping[str, str]) -> Drop | None:
+    """Return the drop of a text that says an unwanted flavor, with the first of those.
+
+    A flavor is a phrase between commas, or what rules call one.
 
     `unwanted` is what `find_unwanted` gave.
     """
@@ -52,5 +46,5 @@ def read_unwanted(text: str, unwanted: Mapping[str, str]) -> Unwanted | None:
     for phrase in (*phrases, *split_prompt(text).flavors):
         reason = unwanted.get(comparison_key(phrase))
         if reason is not None:
-            return Unwanted(flavor=phrase, reason=reason)
+            return Drop(reason, phrase)
     return None

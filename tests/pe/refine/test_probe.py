@@ -18,7 +18,8 @@ from pe.refine.probe import (
     read_effects,
 )
 from pe.refine.selection import SelectConfig
-from pe.refine.unwanted import NOT_DRAWN, NOT_LIKED, Unwanted, find_unwanted, read_unwanted
+from pe.refine.unwanted import NOT_DRAWN, NOT_LIKED, find_unwanted, read_unwanted
+from pe.stages.stage import Drop
 from pe.studio.image_model import StudioModel
 
 CONFIG = ProbeConfig(subjects=("a cat", "a boat"), seeds_per_subject=3)
@@ -162,9 +163,9 @@ def test_refine_reads_which_flavors_are_not_liked(tmp_path):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("a cat, ink, 8K", Unwanted(flavor="8K", reason=NOT_DRAWN)),
+        ("a cat, ink, 8K", Drop(NOT_DRAWN, "8K")),
         ("a cat on a lo-fi radio", None),  # not a phrase of its own
-        ("a cat, lo fi", Unwanted(flavor="lo fi", reason=NOT_LIKED)),
+        ("a cat, lo fi", Drop(NOT_LIKED, "lo fi")),
         ("a cat, ink", None),
     ],
 )
