@@ -81,7 +81,7 @@ class LlmQueryStage:
     INPUT: ClassVar[str] = "querytask"
     OUTPUT: ClassVar[type[Record]] = Query
     ORDERED: ClassVar[bool] = False
-    IS_CENTRAL: ClassVar[bool] = True
+    is_central = True
 
     def __init__(
         self,

@@ -48,6 +48,11 @@ class ScreenConfig:
                 raise ValueError(
                     f"ScreenConfig.{name}: got {getattr(self, name)!r}, expected one of {choices}"
                 )
+        if self.unsafe == "keep" and self.allow_phrases:
+            raise ValueError(
+                f"ScreenConfig.allow_phrases is {self.allow_phrases}, and ScreenConfig.unsafe is "
+                "'keep', so that nothing is looked for; leave one out"
+            )
         try:
             self.placeholder.format(kind="email")
         except (KeyError, IndexError, ValueError) as error:

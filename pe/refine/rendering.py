@@ -12,6 +12,7 @@ from pe.records import Expansion, Record, Rendering
 from pe.refine.pictures import PictureFolder
 from pe.refine.unwanted import read_unwanted
 from pe.stages.stage import Drop, Result
+from pe.text.phrase import repeats_phrase
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,16 +35,28 @@ class RenderKey:
 
 
 class RenderStage:
-    """Expansion -> its picture; a drop where it says an unwanted flavor, or none can be had."""
+    """Expansion -> its picture.
+
+    A drop where it says a phrase twice or an unwanted flavor, and where no picture can be had. It
+    is central where a server draws, whose requests are counted.
+    """
 
     NAME: ClassVar[str] = "renderings"
-    VERSION: ClassVar[str] = "2"
+    VERSION: ClassVar[str] = "3"
     INPUT: ClassVar[str] = "expansion"
     OUTPUT: ClassVar[type[Record]] = Rendering
     ORDERED: ClassVar[bool] = False
 
-    def __init__(self, config: RenderKey, pictures: PictureFolder, load: Callable[[], ImageModel]):
+    def __init__(
+        self,
+        config: RenderKey,
+        pictures: PictureFolder,
+        load: Callable[[], ImageModel],
+        *,
+        is_central: bool = False,
+    ):
         self.config = config
+        self.is_central = is_central
         self.pictures = pictures
         self._load = load
         self._model: ImageModel | None = None
@@ -66,10 +79,16 @@ class RenderStage:
 
     def __call__(self, table: pa.Table) -> list[Result]:
         expansions = [Expansion.from_row(row) for row in table["expansion"].to_pylist()]
-        drops = [read_unwanted(e.text, self._unwanted) for e in expansions]
+        drops = [self._read(e.text) for e in expansions]
         wanted = [e for e, drop in zip(expansions, drops, strict=True) if drop is None]
         drawn = iter(self._draw(wanted))
         return [drop or next(drawn) for drop in drops]
+
+    def _read(self, text: str) -> Drop | None:
+        """Return why an expansion is not worth a picture, or None."""
+        if repeats_phrase(text):
+            return Drop("says_twice")
+        return read_unwanted(text, self._unwanted)
 
     def _draw(self, expansions: Sequence[Expansion]) -> list[Result]:
         assert self._model is not None, "open() comes first"

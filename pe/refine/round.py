@@ -192,6 +192,6 @@ def _make_stages(
     )
     return [
         *stages,
-        RenderStage(drawn, pictures, load_drawer),
+        RenderStage(drawn, pictures, load_drawer, is_central=bool(config.t2i.url)),
         ScoreStage(scored, pictures, load_scorers),
     ]

@@ -65,8 +65,8 @@ def make_step_pairs(
         if not folder.stats.num_out:
             raise ValueError(
                 f"not one pair came of {folder.stats.num_in:,} queries ({folder.stats.reasons}); "
-                "lower StepConfig.min_kept, or use a model that reads longer texts "
-                "(LengthConfig.inputs)"
+                "lower StepConfig.min_kept and min_query_kept, raise max_added, or use a model "
+                "that reads longer texts (LengthConfig.inputs)"
             )
         write_pairs(out, [folder])
         shards.write_text(out / "config.gin", operative_config(config))

@@ -17,7 +17,7 @@ from pe.engines.multi_step import expand_steps
 from pe.records import HALVES, Pair, Query, Record
 from pe.refine.expansion import ExpanderHolder
 from pe.stages.stage import Drop, Result
-from pe.text.phrase import comparison_key
+from pe.text.phrase import comparison_key, repeats_phrase
 from pe.text.split import content_words
 
 PREFIX, SOURCE = "MSTP", "steps"
@@ -27,14 +27,22 @@ PREFIX, SOURCE = "MSTP", "steps"
 class StepConfig:
     """How queries are expanded in steps.
 
-    num_steps   expansions in a chain, the first of the query itself; pairs are made from the second
-    num_chains  of each query
-    min_kept    share of a prompt's content words that the next has to hold, or its pair is left out
+    A pair is left out where the next prompt says a phrase twice, or does not keep to these:
+
+    num_steps       expansions in a chain, the first of the query itself; pairs are made from the
+                    second on
+    num_chains      of each query
+    min_kept        share of a prompt's content words that the next has to hold
+    min_query_kept  share of the query's content words that it has to hold
+    max_added       phrases that the next may have more; None: any number. With 0 a step says other
+                    things instead of more, so that pictures vary as much at every step
     """
 
     num_steps: int = 4
     num_chains: int = 1
     min_kept: float = 0.5
+    min_query_kept: float = 0.5
+    max_added: int | None = None
     seed: int = 0
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
 
@@ -43,8 +51,11 @@ class StepConfig:
             raise ValueError(f"StepConfig.num_steps: got {self.num_steps}, expected 2 or more")
         if self.num_chains < 1:
             raise ValueError(f"StepConfig.num_chains: got {self.num_chains}, expected 1 or more")
-        if not 0.0 <= self.min_kept <= 1.0:
-            raise ValueError(f"StepConfig.min_kept: got {self.min_kept}, expected 0 to 1")
+        for name in ("min_kept", "min_query_kept"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"StepConfig.{name}: got {getattr(self, name)}, expected 0 to 1")
+        if self.max_added is not None and self.max_added < 0:
+            raise ValueError(f"StepConfig.max_added: got {self.max_added}, expected 0 or more")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +70,7 @@ class StepStage(ExpanderHolder):
     """Query -> the pairs of its chains."""
 
     NAME: ClassVar[str] = "steps"
-    VERSION: ClassVar[str] = "2"
+    VERSION: ClassVar[str] = "3"
     INPUT: ClassVar[str] = "query"
     OUTPUT: ClassVar[type[Record]] = Pair
     ORDERED: ClassVar[bool] = False
@@ -89,7 +100,7 @@ class StepStage(ExpanderHolder):
         is_short = all(len(chain) < 2 for chain in chains)
         for chain in chains:
             for before, after in itertools.pairwise(chain):
-                if not is_next_step(before, after, min_kept=self.config.steps.min_kept):
+                if not is_next_step(query.text, before, after, self.config.steps):
                     continue
                 found[before, after] = Pair(
                     query=before,
@@ -107,20 +118,29 @@ class StepStage(ExpanderHolder):
         return tuple(found.values())
 
 
-def is_next_step(before: str, after: str, *, min_kept: float) -> bool:
+def is_next_step(query: str, before: str, after: str, config: StepConfig) -> bool:
     """Tell whether a prompt goes on from another: not the same, still about it, nothing said twice.
 
-    Example (min_kept 0.5):
+    Example (min_kept and min_query_kept 0.5, max_added 0; the query is "a fox"):
       before             after                        returns
-      a red fox in snow  a red fox, deep snow, ink    True
+      a red fox in snow  a red fox in deep snow       True
       a red fox in snow  a red fox in snow            False
-      a red fox in snow  an old boat                  False
-      a red fox in snow  a red fox in snow, ink, ink  False
+      a red fox in snow  a red boat in snow           False: no fox
+      a red fox in snow  a fox by the sea             False: a third of it is kept
+      a red fox in snow  a red fox in snow, ink       False: a phrase more
     """
-    phrases = [comparison_key(phrase) for phrase in after.split(",")]
-    if len(set(phrases)) < len(phrases):
+    if not after.strip() or repeats_phrase(after):
         return False
-    if not after.strip() or comparison_key(before) == comparison_key(after):
+    if comparison_key(before) == comparison_key(after):
         return False
-    asked = set(content_words(before))
-    return len(asked & set(content_words(after))) >= min_kept * len(asked)
+    added = after.count(",") - before.count(",")
+    if config.max_added is not None and added > config.max_added:
+        return False
+    told = set(content_words(after))
+    return all(
+        len(asked & told) >= share * len(asked)
+        for asked, share in (
+            (set(content_words(before)), config.min_kept),
+            (set(content_words(query)), config.min_query_kept),
+        )
+    )

@@ -3,10 +3,11 @@
 A worker is an actor that holds one stage and its models. It is given one input shard at a time,
 makes the whole output shard and renames it into its place, as the local runner does. So a shard is
 the unit of what is lost when a machine goes, there is no state beside the shards, and local and
-cluster runs give the same files. All machines see the folder under the same path.
+cluster runs give the same files. All machines see that folder, the one in which the command was
+started, and what both name under the same paths.
 
-What sees rows in order (duplicates), or keeps a budget (a language model's), runs where the command
-runs; it reads and writes the same shards.
+What sees rows in order (duplicates), or keeps a budget (a language model's, an images server's),
+runs where the command runs; it reads and writes the same shards.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ import logging
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -37,21 +38,40 @@ from pe.stages.stage import CentralStage, ClosedStage, OpenedStage, Stage
 
 MAX_RESTARTS = 5  # of a worker whose process or machine went
 MAX_ATTEMPTS = 3  # of a shard, each by another worker, after those
+POLL_SECS = 10.0  # at most, between two looks at how many rows workers have done
 
 
 class ShardWorker:
-    """What runs on the cluster: it holds one stage at a time, and its models."""
+    """What runs on the cluster: it holds one stage at a time, and its models.
 
-    def __init__(self, config: RunnerConfig):
+    `directory` is the command's own, so that relative paths mean the same.
+    """
+
+    def __init__(self, config: RunnerConfig, directory: Path):
         self.config = config
+        self.directory = directory
         self._folder: Path | None = None
         self._stage: Stage | None = None
+        self._num_rows = 0
+
+    def count_rows(self) -> int:
+        """Return how many rows of the shard under way are done; answered while `run` runs."""
+        return self._num_rows
 
     def run(self, stage: "list[Any]", task: "ShardTask") -> "ShardDone":
         """Make a shard and write it; one that is there already is only counted.
 
         `stage` holds a reference to the stage, which is fetched where it is another than before.
+        Raises ValueError on a machine that does not see the command's folder.
         """
+        self._tell(0)
+        try:
+            os.chdir(self.directory)
+        except OSError as error:
+            raise ValueError(
+                f"a machine of the cluster does not see {self.directory}, where the command was "
+                f"started ({error.strerror}); start it in a folder that all machines see"
+            ) from error
         if task.path.is_file() and shards.is_whole(task.path):
             return ShardDone(count_shard(shards.read_table(task.path)), 0.0)
         if self._folder != task.path.parent:
@@ -64,9 +84,12 @@ class ShardWorker:
             assert task.source is not None
             table = explode(shards.read_table(task.source))
         with ThreadPoolExecutor(self.config.num_threads) as pool:
-            shard = make_shard(self._stage, table, pool, self.config)
+            shard = make_shard(self._stage, table, pool, self.config, tell=self._tell)
         shards.write_table(task.path, shard)
         return ShardDone(count_shard(shard), time.perf_counter() - begin)
+
+    def _tell(self, num_rows: int) -> None:
+        self._num_rows = num_rows
 
     def _change(self, reference: Any) -> None:
         """Let the models of one stage go and load those of the next."""
@@ -120,7 +143,7 @@ class RayRunner(LocalRunner):
     def _run_shards(
         self, stage: Stage, source: Source, folder: Path
     ) -> tuple[Counter[str], Counter[str]]:
-        if stage.ORDERED or isinstance(stage, CentralStage):
+        if stage.ORDERED or (isinstance(stage, CentralStage) and stage.is_central):
             return super()._run_shards(stage, source, folder)
         done = {shards.shard_index(path) for path in shards.list_shards(folder)}
         totals: Counter[str] = Counter()
@@ -135,12 +158,16 @@ class RayRunner(LocalRunner):
             ray = start_ray(self.config.ray)
             self._pools[has_models] = _Pool(ray, self.config, has_models)
         tasks = _list_tasks(source, folder, done)
-        for result in self._pools[has_models].map(stage, tasks):
+
+        def tell(num_rows: int) -> None:
+            self._tell(stage, source, totals["in"], num_rows)
+
+        for result in self._pools[has_models].map(stage, tasks, tell):
             totals += result.counts[0]
             reasons += result.counts[1]
             with (folder / "secs.jsonl").open("a") as file:
                 file.write(f"{result.secs:.3f}\n")
-            self._tell(stage, source, 0, totals["in"])
+            tell(0)
         return totals, reasons
 
 
@@ -173,12 +200,13 @@ class _Pool:
             resources=others or None,
             max_restarts=MAX_RESTARTS,
             max_task_retries=-1,
+            max_concurrency=2,  # a shard, and the question how far it is
         )
         self._workers: list[Any] = []
         self._idle = [self._start() for _ in range(self._count())]
 
     def _start(self) -> Any:
-        worker = self._actor.remote(self._runner)
+        worker = self._actor.remote(self._runner, Path.cwd())
         self._workers.append(worker)
         return worker
 
@@ -197,11 +225,14 @@ class _Pool:
             )
         return int(min(counts))
 
-    def map(self, stage: Stage, tasks: Iterator[ShardTask]) -> Iterator[ShardDone]:
+    def map(
+        self, stage: Stage, tasks: Iterator[ShardTask], tell: Callable[[int], None]
+    ) -> Iterator[ShardDone]:
         """Yield results as they come; as many shards are under way as there are workers.
 
-        Raises what a stage raises, and RuntimeError where nothing ends in `stall_secs` or a shard
-        loses every worker that it is given to.
+        `tell` hears now and then how many rows of shards under way are done. Raises what a stage
+        raises, and RuntimeError where no row is done in `stall_secs` or a shard loses every worker
+        that it is given to.
         """
         errors = self._ray.exceptions
         lost = (errors.RayActorError, errors.OutOfMemoryError, errors.NodeDiedError)
@@ -209,7 +240,7 @@ class _Pool:
         waiting: deque[ShardTask] = deque()
         running: dict[Any, tuple[Any, ShardTask]] = {}
         attempts: Counter[int] = Counter()
-        last = time.monotonic()
+        watch = _Watch(self._ray, self._config)
         while True:
             while self._idle:
                 task = waiting.popleft() if waiting else next(tasks, None)
@@ -219,11 +250,11 @@ class _Pool:
                 running[worker.run.remote(reference, task)] = (worker, task)
             if not running:
                 return
-            ready, _ = self._ray.wait(list(running), num_returns=1, timeout=10.0)
+            ready, _ = self._ray.wait(list(running), num_returns=1, timeout=watch.poll_secs)
             if not ready:
-                self._check(last)
+                tell(watch.ask([worker for worker, _ in running.values()]))
                 continue
-            last = time.monotonic()
+            watch.rest()
             worker, task = running.pop(ready[0])
             try:
                 result = self._ray.get(ready[0])
@@ -245,18 +276,6 @@ class _Pool:
             self._idle.append(worker)
             yield result
 
-    def _check(self, last: float) -> None:
-        """Raise RuntimeError where nothing has been finished for too long."""
-        secs = time.monotonic() - last
-        if secs < self._config.stall_secs:
-            return
-        free = self._ray.available_resources()
-        raise RuntimeError(
-            f"no shard was finished in {secs:.0f} seconds (RayConfig.stall_secs); free in the "
-            f"cluster: {free}. A worker takes num_cpus {self._config.num_cpus}, num_gpus "
-            f"{self._config.num_gpus}; what is finished is kept"
-        )
-
     def close(self) -> None:
         """End the workers, busy ones too."""
         for worker in list(self._workers):
@@ -266,6 +285,49 @@ class _Pool:
         self._workers.remove(worker)
         with contextlib.suppress(Exception):
             self._ray.kill(worker)
+
+
+class _Watch:
+    """Sees whether workers get on, by the rows that they have done."""
+
+    def __init__(self, ray: Any, config: RayConfig):
+        self._ray = ray
+        self._config = config
+        self._asked: dict[Any, Any] = {}  # a question under way -> its worker
+        self._counts: dict[Any, int] = {}  # worker -> rows, when it last answered
+        self._last = time.monotonic()
+        self.poll_secs = min(POLL_SECS, config.stall_secs / 4)
+
+    def rest(self) -> None:
+        """Begin to count seconds anew: a shard has come."""
+        self._last = time.monotonic()
+
+    def ask(self, workers: list[Any]) -> int:
+        """Return how many rows of their shards the workers had done when they last answered.
+
+        A worker that does not run yet answers later. Raises RuntimeError where no row was done for
+        too long.
+        """
+        waiting = set(self._asked.values())
+        self._asked |= {w.count_rows.remote(): w for w in workers if w not in waiting}
+        questions = list(self._asked)
+        ready, _ = self._ray.wait(questions, num_returns=len(questions), timeout=1.0)
+        for question in ready:
+            worker = self._asked.pop(question)
+            with contextlib.suppress(self._ray.exceptions.RayError):  # it is gone
+                num_rows = self._ray.get(question)
+                if num_rows != self._counts.get(worker, 0):
+                    self.rest()
+                self._counts[worker] = num_rows
+        secs = time.monotonic() - self._last
+        if secs >= self._config.stall_secs:
+            raise RuntimeError(
+                f"not one row was finished in {secs:.0f} seconds (RayConfig.stall_secs); free in "
+                f"the cluster: {self._ray.available_resources()}. A worker takes num_cpus "
+                f"{self._config.num_cpus}, num_gpus {self._config.num_gpus}; what is finished is "
+                "kept"
+            )
+        return sum(self._counts.get(worker, 0) for worker in workers)
 
 
 def start_ray(config: RayConfig) -> Any:

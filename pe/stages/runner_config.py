@@ -14,7 +14,7 @@ class RayConfig:
     num_cpus     a worker takes; a fraction, for what waits on a device or on memory
     num_gpus     a worker takes, in stages that have models
     resources    others that those take: (("TPU", 1.0),)
-    stall_secs   without one finished shard, after which the run is ended
+    stall_secs   without one finished row, after which the run is ended; models are loaded in these
     """
 
     address: str = ""
@@ -57,3 +57,8 @@ class RunnerConfig:
                 )
         if self.engine not in ENGINES:
             raise ValueError(f"RunnerConfig.engine: got {self.engine!r}, expected one of {ENGINES}")
+        if self.engine != "ray" and self.ray.address:
+            raise ValueError(
+                f"RayConfig.address is {self.ray.address!r}, and RunnerConfig.engine is "
+                f"{self.engine!r}; set it to 'ray' (--runner ray), or name no cluster"
+            )

@@ -70,9 +70,10 @@ class ClosedStage(OpenedStage, Protocol):
 
 @runtime_checkable
 class CentralStage(Protocol):
-    """A stage that keeps one account for all rows (a budget, a cache): it runs in one process."""
+    """A stage that may keep one account for all rows (a budget): then it runs in one process."""
 
-    IS_CENTRAL: ClassVar[bool]
+    @property
+    def is_central(self) -> bool: ...
 
 
 @runtime_checkable

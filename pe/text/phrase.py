@@ -66,3 +66,9 @@ def comparison_key(text: str) -> str:
     # marks are vowels in many scripts, and no word characters to `re`
     kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in lowered)
     return _SPACES.sub(" ", "".join(kept)).strip() or text
+
+
+def repeats_phrase(text: str) -> bool:
+    """Tell whether two pieces between commas are the same: "a fox, ink, snow, Ink." -> True."""
+    phrases = [comparison_key(phrase) for phrase in text.split(",") if phrase.strip()]
+    return len(set(phrases)) < len(phrases)

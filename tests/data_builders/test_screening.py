@@ -95,6 +95,7 @@ def test_the_key_follows_what_the_files_say(tmp_path):
     [
         ({"personal": "hide"}, ValueError, "ScreenConfig.personal: got 'hide', expected one of"),
         ({"placeholder": "{name}"}, ValueError, "ScreenConfig.placeholder: got '{name}'"),
+        ({"unsafe": "keep", "allow_phrases": "p.txt"}, ValueError, "nothing is looked for"),
         ({"languages": ("english",)}, ValueError, "'english' is none of ar, bg"),
         ({"evaluation_sets": ("gone.tsv",)}, FileNotFoundError, "there is no file gone.tsv"),
     ],

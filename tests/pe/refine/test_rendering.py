@@ -114,3 +114,11 @@ def test_nothing_is_drawn_for_what_says_an_unwanted_flavor(tmp_path):
         picture_seed(0, "a fox", k) for k in (0, 2)
     ]
     assert len(model.drawn) == 2
+
+
+def test_nothing_is_drawn_for_what_says_a_phrase_twice(tmp_path):
+    model = CountingModel()
+    dropped, kept = make_stage(tmp_path, model)(make_table("a fox, ink, Ink", "a fox, ink"))
+    assert dropped == Drop("says_twice")
+    assert isinstance(kept, tuple)
+    assert len(model.drawn) == 1

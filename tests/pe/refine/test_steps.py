@@ -12,24 +12,32 @@ from pe.refine.steps import StepConfig, is_next_step
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "expected"),
+    ("after", "settings", "expected"),
     [
-        ("a red fox in snow", "a red fox, deep snow, ink", True),
-        ("a red fox in snow", "a red fox in snow", False),
-        ("a red fox in snow", "A red fox in snow.", False),
-        ("a red fox in snow", "an old boat", False),
-        ("a red fox in snow", "a fox", False),
-        ("a red fox in snow", " ", False),
-        ("a red fox in snow", "a red fox in snow, ink, dusk, Ink", False),
+        ("a red fox, deep snow, ink", {}, True),
+        ("a red fox in snow", {}, False),
+        ("A red fox in snow.", {}, False),
+        ("an old boat", {}, False),
+        ("a fox", {}, False),
+        (" ", {}, False),
+        ("a red fox in snow, ink, dusk, Ink", {}, False),
+        ("a red boat in snow", {}, False),
+        ("a red boat in snow", {"min_query_kept": 0.0}, True),
+        ("a fox", {"min_kept": 0.0}, True),
+        ("a red fox in snow, ink", {"max_added": 0}, False),
+        ("a red fox in snow, ink", {"max_added": 1}, True),
+        ("a red fox in deep snow", {"max_added": 0}, True),
     ],
 )
-def test_a_next_step_goes_on_and_does_not_stray(before, after, expected):
-    assert is_next_step(before, after, min_kept=0.5) == expected
+def test_a_next_step_goes_on_and_does_not_stray(after, settings, expected):
+    config = StepConfig(**settings)
+    assert is_next_step("a fox", "a red fox in snow", after, config) == expected
 
 
 def make_pairs(dataset, run_folder, out, *more):
     settings = {"StepConfig.num_steps": 3, "StepConfig.num_chains": 2, "StepConfig.min_kept": 0.0,
-                "SamplingConfig.max_tokens": 6, "RunnerConfig.shard_rows": 4}  # fmt: skip
+                "StepConfig.min_query_kept": 0.0, "SamplingConfig.max_tokens": 6,
+                "RunnerConfig.shard_rows": 4}  # fmt: skip
     bindings = [f"--gin.{name}={value}" for name, value in settings.items()]
     command = ["refine_steps", "--model", str(run_folder), "--data", str(dataset), "--out", out]
     return main([*map(str, command), *bindings, *more])
@@ -97,7 +105,16 @@ def test_flags_that_do_not_go_together_are_refused(capsys, flags, message):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("settings", [{"num_steps": 1}, {"num_chains": 0}, {"min_kept": 1.5}])
-def test_settings_that_make_no_sense_are_refused(settings):
-    with pytest.raises(ValueError, match=next(iter(settings))):
-        StepConfig(**settings)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_steps", 1),
+        ("num_chains", 0),
+        ("min_kept", 1.5),
+        ("min_query_kept", -0.5),
+        ("max_added", -1),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        StepConfig(**{name: value})

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pe.records import Image, Inversion, Record
-from pe.stages.local_runner import LocalRunner, RunnerConfig, explode, pack_results
+from pe.stages.local_runner import LocalRunner, explode, pack_results
 from pe.stages.lock import hold_folder
+from pe.stages.runner_config import RayConfig, RunnerConfig
 from pe.stages.stage import ClosedStage, Drop, Result, call_guarded
 
 ROWS = [{"id": f"f:{i}", "text": f"t{i}"} for i in range(10)]
@@ -322,3 +323,16 @@ def test_a_folder_has_one_writer(tmp_path: Path):
         pass
     with hold_folder(tmp_path / "stages"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"engine": "spark"}, "RunnerConfig.engine: got 'spark', expected one of"),
+        ({"ray": RayConfig(address="127.0.0.1:6379")}, "RunnerConfig.engine is 'local'"),
+        ({"shard_rows": 0}, "RunnerConfig.shard_rows: got 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RunnerConfig(**settings)

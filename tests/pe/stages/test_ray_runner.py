@@ -13,6 +13,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pytest
 
+from pe import shards
 from pe.records import Image, Record
 from pe.stages.local_runner import LocalRunner
 from pe.stages.ray_runner import RayRunner
@@ -34,10 +35,12 @@ class Rows:
     """Rows t0, t1, ... in shards."""
 
     key = "rows"
-    num_rows = NUM_ROWS
+
+    def __init__(self, num_rows: int = NUM_ROWS):
+        self.num_rows = num_rows
 
     def tables(self, done) -> Iterator[tuple[int, pa.Table | None]]:
-        for index in range(NUM_ROWS // SHARD_ROWS):
+        for index in range(self.num_rows // SHARD_ROWS):
             numbers = range(index * SHARD_ROWS, (index + 1) * SHARD_ROWS)
             rows = [{"id": f"t{number}"} for number in numbers]
             yield index, pa.table({"row": rows})
@@ -186,9 +189,69 @@ def test_the_machines_trouble_ends_the_run(cluster, machines, tmp_path, error):
 def test_a_run_that_makes_no_progress_is_ended(cluster, machines, tmp_path):
     config = make_config(cluster.address, num_cpus=64.0, stall_secs=5.0)
     runner = RayRunner(tmp_path, config)
-    with pytest.raises(RuntimeError, match=r"no shard was finished in \d+ seconds .* num_cpus 64"):
+    with pytest.raises(RuntimeError, match=r"not one row .* in \d+ seconds .* num_cpus 64"):
         runner.run(ToImage(), Rows())
     runner.close()
+
+
+class Here(ToImage):
+    """Says in which folder it runs; drops nothing."""
+
+    def make(self, name: str) -> Result:
+        return (Image(uri=str(Path.cwd()), source="s", given_prompt=name),)
+
+
+def test_a_shard_that_takes_long_is_no_stall(cluster, machines, tmp_path):
+    told = []
+    runner = RayRunner(
+        tmp_path,
+        make_config(cluster.address, stall_secs=12.0),
+        progress=lambda stage, done, total, status: told.append(done),
+    )
+    runner.run(Here(word="started"), Rows(4 * SHARD_ROWS))  # workers take seconds to start
+    told.clear()
+    # two batches of five rows in seven seconds: fourteen a shard
+    folder = runner.run(Here(secs=7.0), Rows(SHARD_ROWS))
+    runner.close()
+    assert folder.stats.num_in == SHARD_ROWS
+    assert any(0 < done < SHARD_ROWS for done in told)
+
+
+def test_relative_paths_mean_the_same_on_all_machines(cluster, machines, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runner = RayRunner(Path("out"), make_config(cluster.address))
+    folder = runner.run(Here(), Rows())
+    runner.close()
+    found = [
+        child["uri"]
+        for table in shards.iterate_shards(folder.folder, ["children"])
+        for children in table["children"].to_pylist()
+        for child in children
+    ]
+    assert set(found) == {str(tmp_path)}
+    assert len(found) == NUM_ROWS
+
+
+class Central(Here):
+    """Keeps a budget, or not."""
+
+    def __init__(self, *, is_central: bool):
+        super().__init__()
+        self.config = Key(str(is_central))
+        self.is_central = is_central
+
+    def make(self, name: str) -> Result:
+        return (Image(uri=str(os.getpid()), source="s", given_prompt=name),)
+
+
+@pytest.mark.parametrize("is_central", [True, False])
+def test_what_keeps_a_budget_runs_where_the_command_runs(cluster, machines, tmp_path, is_central):
+    runner = RayRunner(tmp_path, make_config(cluster.address))
+    folder = runner.run(Central(is_central=is_central), Rows())
+    runner.close()
+    shard = shards.read_table(shards.list_shards(folder.folder)[0])
+    by_the_command = shard["children"].to_pylist()[0][0]["uri"] == str(os.getpid())
+    assert by_the_command == is_central
 
 
 DRIVER = """
