@@ -7,8 +7,9 @@ each with a caption and with bytes of its own. They go through all stages three 
 of two layers and random weights: on this machine alone; on a cluster of a head and two machines on
 loopback that is left alone; and on one of which a machine is killed with -9 in the middle of each
 stage that runs there (another takes its place), and the command that builds once. Pairs must be the
-same rows, none lost and none doubled. Seconds are told beside the local run's. Exit status 0 when
-all is as it should be.
+same rows, none lost and none doubled. Seconds are told beside the local run's, and the most memory
+that the command had, with the cluster's processes where there is one (shared pages once). Exit
+status 0 when all is as it should be.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from pe.weights.open_clip import draw_clip
 from pe.weights.open_clip_save import save_clip
 
 STAGES = ("images", "filter", "invert", "screen", "queries", "pair", "screen_pair")
-SIDE, POLL_SECS = 64, 0.02
+SIDE, POLL_SECS, LOOK_SECS = 64, 0.02, 0.5
 # as on machines whose firewalls ask: loopback stands for itself
 ENVIRONMENT = {
     **os.environ,
@@ -113,6 +114,9 @@ class Cluster:
         _kill(self.machines.pop(0))
         self.machines.append(self.add())
 
+    def pids(self) -> list[int]:
+        return [process.pid for process in (self._head, *self.machines)]
+
     def close(self) -> None:
         for process in (*self.machines, self._head):
             _kill(process)
@@ -130,15 +134,38 @@ def build(source: Path, out: Path, flags: list[str]) -> subprocess.Popen:
     return subprocess.Popen(command, env=ENVIRONMENT, stderr=log)
 
 
-def run(source: Path, out: Path, flags: list[str]) -> float:
-    """Build to the end; return seconds."""
+def run(source: Path, out: Path, flags: list[str], helpers: Sequence[int] = ()) -> float:
+    """Build to the end; return seconds. `helpers` are processes whose memory counts, too."""
     begin = time.perf_counter()
     process = build(source, out, flags)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    peak_gb = 0.0
+    while process.poll() is None:
+        peak_gb = max(peak_gb, measure_memory({process.pid, *helpers}))
+        time.sleep(LOOK_SECS)
+    if process.returncode:
         raise SystemExit(f"pe build failed; see {out.with_suffix('.log')}")
-    print(f"{out.name}: command's peak {usage.ru_maxrss / 2**20:.2f} GB", flush=True)
+    print(f"{out.name}: at most {peak_gb:.2f} GB", flush=True)
     return time.perf_counter() - begin
+
+
+def measure_memory(pids: set[int]) -> float:
+    """Return the GB that processes and all below them have; pages that they share count once."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended
+                parents[int(folder.name)] = int(
+                    (folder / "stat").read_text().rpartition(")")[2].split()[1]
+                )
+    found = set(pids)
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    total = 0
+    for pid in found:
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 2**20
 
 
 def find_progress(out: Path, stage: str) -> tuple[int, bool]:
@@ -209,7 +236,7 @@ def main() -> int:
     try:
         on_ray = [*flags, "--runner", "ray", "--ray_address", cluster.address]
         on_ray += ["--gin.RayConfig.num_workers=2"]
-        secs = run(source, out / "cluster", on_ray)
+        secs = run(source, out / "cluster", on_ray, cluster.pids())
         print(
             f"cluster: {secs:.0f} s, {secs / local:.2f} of local, "
             f"stages {sum_secs(out / 'cluster')}"

@@ -87,6 +87,8 @@ def find_unsafe(text: str, allowed: tuple[str, ...] = ()) -> Unsafe | None:
     hits: dict[str, list[_Hit]] = {}
     for hit in _find_hits(tokens, _read_all(allowed)):
         hits.setdefault(hit.table, []).append(hit)
+    if not hits:  # as nearly always
+        return None
     found = list(_judge(hits))
     if not found:
         return None
