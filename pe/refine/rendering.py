@@ -1,7 +1,7 @@
 """Expansion -> its picture, by any image model."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar
 
 import pyarrow as pa
@@ -10,9 +10,7 @@ from pe.engines.engine_error import RequestError
 from pe.engines.t2i import ImageModel, picture_seed
 from pe.records import Expansion, Record, Rendering
 from pe.refine.pictures import PictureFolder
-from pe.refine.unwanted import read_unwanted
 from pe.stages.stage import Drop, Result
-from pe.text.phrase import repeats_phrase
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,21 +22,16 @@ class RenderConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RenderKey:
-    """What pictures depend on; `model` names the image model and its settings.
-
-    unwanted  flavors, each with the reason, for which nothing is drawn
-    """
+    """What pictures depend on; `model` names the image model and its settings."""
 
     render: RenderConfig
     model: str
-    unwanted: tuple[tuple[str, str], ...] = ()
 
 
 class RenderStage:
-    """Expansion -> its picture.
+    """Expansion -> its picture; a drop where none can be had.
 
-    A drop where it says a phrase twice or an unwanted flavor, and where no picture can be had. It
-    is central where a server draws, whose requests are counted.
+    It is central where a server draws, whose requests are counted.
     """
 
     NAME: ClassVar[str] = "renderings"
@@ -60,7 +53,6 @@ class RenderStage:
         self.pictures = pictures
         self._load = load
         self._model: ImageModel | None = None
-        self._unwanted = dict(config.unwanted)
 
     def open(self) -> None:
         """Load or reach the model. Raises UnavailableError or ValueError."""
@@ -79,18 +71,6 @@ class RenderStage:
 
     def __call__(self, table: pa.Table) -> list[Result]:
         expansions = [Expansion.from_row(row) for row in table["expansion"].to_pylist()]
-        drops = [self._read(e.text) for e in expansions]
-        wanted = [e for e, drop in zip(expansions, drops, strict=True) if drop is None]
-        drawn = iter(self._draw(wanted))
-        return [drop or next(drawn) for drop in drops]
-
-    def _read(self, text: str) -> Drop | None:
-        """Return why an expansion is not worth a picture, or None."""
-        if repeats_phrase(text):
-            return Drop("says_twice")
-        return read_unwanted(text, self._unwanted)
-
-    def _draw(self, expansions: Sequence[Expansion]) -> list[Result]:
         assert self._model is not None, "open() comes first"
         seeds = [picture_seed(self.config.render.seed, e.query, e.number) for e in expansions]
         texts = [expansion.text for expansion in expansions]

@@ -28,12 +28,12 @@ from pe.records import content_hash
 from pe.refine.expansion import ExpansionConfig, ExpansionKey, ExpansionStage
 from pe.refine.finished import STATS, read_finished
 from pe.refine.pictures import PictureConfig, PictureFolder
+from pe.refine.pruning import PruneKey, PruneStage, find_unwanted
 from pe.refine.rendering import RenderConfig, RenderKey, RenderStage
 from pe.refine.report import write_report
 from pe.refine.scoring import ScoreConfig, ScoreKey, ScoreStage
 from pe.refine.selection import SelectConfig, SelectKey, SelectStage, find_cutoff
 from pe.refine.source import ExpansionSource, QuerySource, RefineSourceConfig
-from pe.refine.unwanted import find_unwanted
 from pe.stages.finished import count_stages, write_pairs
 from pe.stages.local_runner import Progress, RunnerConfig, Source, StageFolder
 from pe.stages.runner import hold_runner, make_runner
@@ -179,11 +179,7 @@ def _make_stages(
         stages.append(ExpansionStage(key, load_expander))
     if not config.score.encoder:
         raise ValueError("ScoreConfig.encoder is not set; expected a CLIP or CoCa, by name")
-    drawn = RenderKey(
-        render=config.render,
-        model=name_image_model(config.t2i),
-        unwanted=find_unwanted(config.select),
-    )
+    drawn = RenderKey(render=config.render, model=name_image_model(config.t2i))
     scored = ScoreKey(
         score=config.score,
         encoder=open_clip(config.score.encoder).digest,
@@ -192,6 +188,7 @@ def _make_stages(
     )
     return [
         *stages,
+        PruneStage(PruneKey(unwanted=find_unwanted(config.select))),
         RenderStage(drawn, pictures, load_drawer, is_central=bool(config.t2i.url)),
         ScoreStage(scored, pictures, load_scorers),
     ]

@@ -28,11 +28,11 @@ class SelectConfig:
     mode       "quantile": those whose score is at or above this quantile of all; "absolute": at or
                above this score; "best": of each query so many, those that score highest
     threshold  the quantile (0 to 1), the score, or how many of each query
-    probe      the probe.jsonl of `pe probe`: what says a flavor that does not surely change the
-               picture is not even drawn
+    probe      the probe.jsonl of `pe probe`: a flavor that does not surely change the picture is
+               taken out of expansions before they are drawn
     least_rating_change
-               of the probe's ratings: nor what says a flavor that surely changes them by less
-               (0: that makes pictures worse); None: whatever it does
+               of the probe's ratings: so is a flavor that surely changes them by less (0: that
+               makes pictures worse); None: whatever it does
     """
 
     mode: str = "quantile"

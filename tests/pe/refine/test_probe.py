@@ -17,9 +17,8 @@ from pe.refine.probe import (
     probe_flavors,
     read_effects,
 )
+from pe.refine.pruning import NOT_DRAWN, NOT_LIKED, find_unwanted
 from pe.refine.selection import SelectConfig
-from pe.refine.unwanted import NOT_DRAWN, NOT_LIKED, find_unwanted, read_unwanted
-from pe.stages.stage import Drop
 from pe.studio.image_model import StudioModel
 
 CONFIG = ProbeConfig(subjects=("a cat", "a boat"), seeds_per_subject=3)
@@ -158,19 +157,6 @@ def test_refine_reads_which_flavors_are_not_liked(tmp_path):
         find_unwanted(unrated)
     with pytest.raises(ValueError, match=r"least_rating_change is set, and SelectConfig.probe"):
         SelectConfig(least_rating_change=0.0)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("a cat, ink, 8K", Drop(NOT_DRAWN, "8K")),
-        ("a cat on a lo-fi radio", None),  # not a phrase of its own
-        ("a cat, lo fi", Drop(NOT_LIKED, "lo fi")),
-        ("a cat, ink", None),
-    ],
-)
-def test_an_unwanted_flavor_is_found_as_a_phrase(text, found):
-    assert read_unwanted(text, {"8k": NOT_DRAWN, "lo fi": NOT_LIKED}) == found
 
 
 @pytest.mark.slow

@@ -43,8 +43,8 @@ def make_table(*texts, query="a fox"):
     return pa.table({"expansion": column})
 
 
-def make_stage(folder, model, seed=0, unwanted=(), **settings):
-    key = RenderKey(render=RenderConfig(seed=seed), model=model.name, unwanted=unwanted)
+def make_stage(folder, model, seed=0, **settings):
+    key = RenderKey(render=RenderConfig(seed=seed), model=model.name)
     stage = RenderStage(key, PictureFolder(folder, PictureConfig(**settings)), lambda: model)
     stage.open()
     return stage
@@ -103,22 +103,3 @@ def test_a_model_that_changed_meanwhile_is_refused(tmp_path):
     key = RenderKey(render=RenderConfig(), model="studio@32")
     with pytest.raises(ValueError, match=r"is studio@64 now, and was studio@32"):
         RenderStage(key, PictureFolder(tmp_path, PictureConfig()), lambda: model).open()
-
-
-def test_nothing_is_drawn_for_what_says_an_unwanted_flavor(tmp_path):
-    model = CountingModel()
-    stage = make_stage(tmp_path, model, unwanted=(("8k", "flavor_not_drawn"),))
-    before, dropped, after = stage(make_table("a fox", "a fox, 8K", "a fox in snow"))
-    assert dropped == Drop("flavor_not_drawn", "8K")
-    assert [found[0].seed for found in (before, after)] == [
-        picture_seed(0, "a fox", k) for k in (0, 2)
-    ]
-    assert len(model.drawn) == 2
-
-
-def test_nothing_is_drawn_for_what_says_a_phrase_twice(tmp_path):
-    model = CountingModel()
-    dropped, kept = make_stage(tmp_path, model)(make_table("a fox, ink, Ink", "a fox, ink"))
-    assert dropped == Drop("says_twice")
-    assert isinstance(kept, tuple)
-    assert len(model.drawn) == 1

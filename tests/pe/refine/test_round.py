@@ -42,9 +42,10 @@ def refined(tmp_path_factory, dataset, run_folder, config):
 def test_every_row_is_kept_or_dropped_and_half_of_the_pictures_are_pairs(refined):
     _, out, stats = refined
     by_name = {stage["name"]: stage for stage in stats["stages"]}
-    assert list(by_name) == ["expansions", "renderings", "scores", "pairs"]
+    assert list(by_name) == ["expansions", "pruned", "renderings", "scores", "pairs"]
     assert by_name["expansions"]["in"] == QUERIES
-    assert by_name["renderings"]["in"] == by_name["expansions"]["out"] == 3 * QUERIES
+    assert by_name["pruned"]["in"] == by_name["expansions"]["out"] == 3 * QUERIES
+    assert by_name["renderings"]["in"] == by_name["pruned"]["out"]
     for stage in stats["stages"]:
         assert stage["kept"] + stage["dropped"] == stage["in"]
     last = by_name["pairs"]
