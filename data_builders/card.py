@@ -40,10 +40,15 @@ def describe(counts: PairCounts) -> str:
 
 
 def make_card(counts: PairCounts, stats: Mapping[str, Any]) -> str:
-    """Write the card of a dataset as Markdown, with the header that Hugging Face reads."""
+    """Write the card of a dataset as Markdown, with the header that Hugging Face reads.
+
+    There all rows are one split, `pairs`: which of train, validation and test a row is of stands in
+    its own column, and nobody should take them all for "train".
+    """
     tables = [_count_table(name, counts.values[name], counts.num_pairs) for name in COUNTED]
     sections = [
-        "---\nconfigs:\n- config_name: default\n  data_files: pairs/*.parquet\n---",
+        "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: pairs\n"
+        "    path: pairs/*.parquet\n---",
         "# Prompt expansion pairs",
         describe(counts),
         "## Stages\n\n" + _stage_table(stats["stages"]),

@@ -75,6 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"the same command again ({error})"
             )
             return _fail(args.command, message, 1)
+        if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+            message = f"{error}; name another path, or one that this user may read and write"
+            return _fail(args.command, message, 1)
         is_machine = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
         return _fail(args.command, str(error), 1 if is_machine else 2)
     except Exception as error:

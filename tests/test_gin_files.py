@@ -8,6 +8,7 @@ from data_builders.main import BuildConfig
 from pe.config import load_config
 from pe.refine.probe import ProbeRunConfig
 from pe.refine.round import RefineConfig
+from pe.refine.step_pairs import StepPairsConfig
 from pe.train.encoder import EncoderConfig
 from pe.train.run import TrainConfig
 
@@ -18,9 +19,11 @@ ROOTS = {
     "builders": BuildConfig,
     "probe": ProbeRunConfig,
     "refine": RefineConfig,
+    "steps": StepPairsConfig,
     "studio": EncoderConfig,
 }
 HEADER = ("# Provides:", "# Requires:", "# Hardware:")
+COMMANDS = ("probe", "refine", "runs", "steps", "studio")  # folders whose files name theirs
 
 
 @pytest.fixture(autouse=True)
@@ -32,10 +35,7 @@ def in_the_repository(monkeypatch: pytest.MonkeyPatch):
 def test_a_gin_file_opens_with_its_header(path: Path):
     text = path.read_text(encoding="utf-8")
     header = [line for line in text.splitlines() if line.startswith("#")]
-    for start in (
-        *HEADER,
-        *(["# Command:"] if path.parent.name in ("probe", "refine", "runs", "studio") else []),
-    ):
+    for start in (*HEADER, *(["# Command:"] if path.parent.name in COMMANDS else [])):
         assert any(line.startswith(start) for line in header), f"{path} has no {start}"
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from kill_build import hash_dataset, kill_in_stage
 from kill_train import compare_runs, kill_training
 
-STAGES = "expansions,renderings,scores,pairs"
+STAGES = "expansions,pruned,renderings,scores,pairs"
 COMPARED = ("pairs", "dropped", "stats.json", "report.html")
 
 

@@ -219,7 +219,10 @@ def test_the_card_has_the_header_and_as_many_sample_rows_as_it_says(prompts: Pat
     out = tmp_path / "out"
     build(prompts, out, BuildConfig())
     text = (out / "README.md").read_text()
-    assert text.startswith("---\nconfigs:\n- config_name: default\n  data_files: pairs/*.parquet\n")
+    assert text.startswith(
+        "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: pairs\n"
+        "    path: pairs/*.parquet\n---\n"
+    )
     assert "| ingest 1 | 9 | 8 | 1 | 8 | broken_json 1 |" in text
     num_pairs = pq.read_table(out / "pairs" / "part-00000.parquet").num_rows
     samples = text.split("| prefix | kind | query | prompt |\n")[1].strip().splitlines()[1:]
