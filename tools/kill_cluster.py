@@ -7,9 +7,9 @@ each with a caption and with bytes of its own. They go through all stages three 
 of two layers and random weights: on this machine alone; on a cluster of a head and two machines on
 loopback that is left alone; and on one of which a machine is killed with -9 in the middle of each
 stage that runs there (another takes its place), and the command that builds once. Pairs must be the
-same rows, none lost and none doubled. Seconds are told beside the local run's, and the most memory
-that the command had, with the cluster's processes where there is one (shared pages once). Exit
-status 0 when all is as it should be.
+same rows, none lost and none doubled. Seconds and CPU seconds are told beside the local run's, and
+the most memory that the command had, with the cluster's processes where there is one (shared pages
+once). Exit status 0 when all is as it should be.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,7 +37,6 @@ STAGES = ("images", "filter", "invert", "screen", "queries", "pair", "screen_pai
 SIDE, POLL_SECS, LOOK_SECS = 64, 0.02, 0.5
 # as on machines whose firewalls ask: loopback stands for itself
 ENVIRONMENT = {
-    **os.environ,
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
@@ -83,89 +83,80 @@ def make_encoder(folder: Path) -> None:
     save_clip(folder, config, params, dtype="float32", pixel_mean=0.5, pixel_std=0.5)
 
 
-class Cluster:
-    """A head without CPUs, and machines, all processes of this one on loopback."""
+class Machines:
+    """A head without CPUs, and machines of two, all of them processes on loopback."""
 
     def __init__(self, num_machines: int):
-        self.port = 20_000 + os.getpid() % 20_000
-        self.address = f"127.0.0.1:{self.port}"
-        head = ["--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false"]
-        self._head = self._start(head)
-        time.sleep(8)
-        self.machines = [self.add() for _ in range(num_machines)]
+        os.environ.update(ENVIRONMENT)
+        from ray._private import ray_constants
+        from ray.cluster_utils import Cluster
 
-    def _start(self, flags: list[str]) -> subprocess.Popen:
-        ray = str(Path(sys.executable).with_name("ray"))
-        command = [ray, "start", "--block", "--node-ip-address=127.0.0.1", *flags]
-        return subprocess.Popen(
-            command,
-            env=ENVIRONMENT,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        ray_constants.ENABLE_RAY_CLUSTER = False  # read before the environment was set, perhaps
+        head = {"num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False}
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.address = self._cluster.address
+        self._nodes = [self._add() for _ in range(num_machines)]
+        self._cluster.wait_for_nodes()
+
+    def _add(self) -> Any:
+        return self._cluster.add_node(
+            num_cpus=2, node_ip_address="127.0.0.1", object_store_memory=150 * 2**20
         )
 
-    def add(self) -> subprocess.Popen:
-        memory = f"--object-store-memory={150 * 2**20}"
-        return self._start([f"--address={self.address}", "--num-cpus=2", memory])
-
     def kill_one(self) -> None:
-        """Kill a machine with all that runs on it, and start another."""
-        _kill(self.machines.pop(0))
-        self.machines.append(self.add())
+        """Kill a machine's raylet, with which its workers go, and start another machine."""
+        node = self._nodes.pop(0)
+        os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        self._nodes.append(self._add())
 
     def pids(self) -> list[int]:
-        return [process.pid for process in (self._head, *self.machines)]
+        nodes = (self._cluster.head_node, *self._nodes)
+        parts = [part for node in nodes for part in node.all_processes.values()]
+        return [info.process.pid for part in parts for info in part]
 
     def close(self) -> None:
-        for process in (*self.machines, self._head):
-            _kill(process)
-
-
-def _kill(process: subprocess.Popen) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        self._cluster.shutdown()
 
 
 def build(source: Path, out: Path, flags: list[str]) -> subprocess.Popen:
     command = [sys.executable, "-m", "pe.cli", "build", str(source), "--out", str(out), *flags]
     log = out.with_suffix(".log").open("a")
-    return subprocess.Popen(command, env=ENVIRONMENT, stderr=log)
+    env = {**os.environ, **ENVIRONMENT}
+    return subprocess.Popen(command, env=env, stdout=log, stderr=log)
 
 
 def run(source: Path, out: Path, flags: list[str], helpers: Sequence[int] = ()) -> float:
-    """Build to the end; return seconds. `helpers` are processes whose memory counts, too."""
-    begin = time.perf_counter()
+    """Build to the end; return seconds. `helpers` are processes that work for it."""
+    begin, before = time.perf_counter(), measure(set(helpers))[1]
     process = build(source, out, flags)
-    peak_gb = 0.0
+    peak_gb, cpu_secs = 0.0, 0.0
     while process.poll() is None:
-        peak_gb = max(peak_gb, measure_memory({process.pid, *helpers}))
+        now_gb, now_secs = measure({process.pid, *helpers})
+        peak_gb, cpu_secs = max(peak_gb, now_gb), max(cpu_secs, now_secs - before)
         time.sleep(LOOK_SECS)
     if process.returncode:
         raise SystemExit(f"pe build failed; see {out.with_suffix('.log')}")
-    print(f"{out.name}: at most {peak_gb:.2f} GB", flush=True)
+    print(f"{out.name}: at most {peak_gb:.2f} GB, {cpu_secs:.0f} CPU seconds", flush=True)
     return time.perf_counter() - begin
 
 
-def measure_memory(pids: set[int]) -> float:
-    """Return the GB that processes and all below them have; pages that they share count once."""
-    parents: dict[int, int] = {}
+def measure(pids: set[int]) -> tuple[float, float]:
+    """Return the GB and CPU seconds of processes and all below them; shared pages count once."""
+    stats: dict[int, list[str]] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):  # it has ended
-                parents[int(folder.name)] = int(
-                    (folder / "stat").read_text().rpartition(")")[2].split()[1]
-                )
+                stats[int(folder.name)] = (folder / "stat").read_text().rpartition(")")[2].split()
     found = set(pids)
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+    while more := {pid for pid, stat in stats.items() if int(stat[1]) in found} - found:
         found |= more
-    total = 0
-    for pid in found:
+    kilobytes = ticks = 0
+    for pid in found & stats.keys():
+        ticks += sum(map(int, stats[pid][11:15]))  # its own, and those of children that ended
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 2**20
+            kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return kilobytes / 2**20, ticks / os.sysconf("SC_CLK_TCK")
 
 
 def find_progress(out: Path, stage: str) -> tuple[int, bool]:
@@ -175,7 +166,7 @@ def find_progress(out: Path, stage: str) -> tuple[int, bool]:
     return done, any((folder / "manifest.json").is_file() for folder in folders)
 
 
-def run_under_fire(source: Path, out: Path, flags: list[str], cluster: Cluster) -> Iterator[str]:
+def run_under_fire(source: Path, out: Path, flags: list[str], cluster: Machines) -> Iterator[str]:
     """Build, killing a machine in each stage and the command in one; yield what was done."""
     rng = random.Random(0)
     process = build(source, out, flags)
@@ -232,7 +223,7 @@ def main() -> int:
     wanted = read_pairs(out / "local")
     print(f"local: {len(wanted):,} pairs in {local:.0f} s, stages {sum_secs(out / 'local')}")
     is_right = True
-    cluster = Cluster(2)
+    cluster = Machines(2)
     try:
         on_ray = [*flags, "--runner", "ray", "--ray_address", cluster.address]
         on_ray += ["--gin.RayConfig.num_workers=2"]

@@ -102,9 +102,9 @@ def prune(text: str, unwanted: Mapping[str, str]) -> str | Drop:
     said: dict[str, str] = {}
     for phrase in phrases:
         said.setdefault(comparison_key(phrase), phrase)
-    kept = [phrase for key, phrase in said.items() if key not in unwanted]
     if not said:
         return Drop("empty")
+    kept = [phrase for key, phrase in said.items() if key not in unwanted]
     if not kept:
         key, phrase = next(iter(said.items()))
         return Drop(unwanted[key], phrase)
