@@ -174,10 +174,11 @@ def _show(rows: Sequence[dict[str, Any]], pictures: Path) -> str:
         data = base64.b64encode(path.read_bytes()).decode("ascii")
         text = html.escape(row["expansion"]["text"])
         score = row["score"]
+        rated = "" if score["aesthetic"] is None else f", rating {score['aesthetic']:.2f}"
         figures.append(
             f'<figure><img src="data:image/{kind};base64,{data}" alt="{text}"><figcaption>'
-            f"<b>{html.escape(row['query']['text'])}</b><br>{text}<br>{score['value']:.3f} = "
-            f"query {score['query_cosine']:.3f}, prompt {score['prompt_cosine']:.3f}"
+            f"<b>{html.escape(row['query']['text'])}</b><br>{text}<br>{score['value']:.3f}: "
+            f"query {score['query_cosine']:.3f}, prompt {score['prompt_cosine']:.3f}{rated}"
             "</figcaption></figure>"
         )
     return f'<div class="pictures">{"".join(figures)}</div>'

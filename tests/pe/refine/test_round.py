@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import pyarrow as pa
 import pytest
 
 from pe import shards
@@ -11,7 +12,7 @@ from pe.decode.sampling import SamplingConfig
 from pe.engines.aesthetics import AestheticConfig
 from pe.engines.t2i import T2iConfig
 from pe.refine.expansion import ExpansionConfig
-from pe.refine.report import Tally, flavor_changes
+from pe.refine.report import Tally, flavor_changes, write_report
 from pe.refine.round import RefineConfig, RoundInput, choose_pairs
 from pe.refine.scoring import ScoreConfig
 from pe.refine.selection import SelectConfig
@@ -77,6 +78,24 @@ def test_the_report_shows_scores_kinds_flavors_and_pictures(refined):
     assert "<svg" in text
     assert text.count("<img") == 2 * min(12, num)
     assert "abstract" in text
+    assert "rating" not in text
+
+
+def test_the_report_tells_ratings_where_there_are_any(refined, tmp_path):
+    _, out, stats = refined
+    folder = out / "round1" / "stages" / stats["stage_folders"][-1]
+    table = shards.read_shards(folder)
+    rows = table.to_pylist()
+    for row in rows:
+        row["score"]["aesthetic"] = 6.5
+    shards.write_table(
+        tmp_path / shards.shard_name(0), pa.Table.from_pylist(rows, schema=table.schema)
+    )
+    path = tmp_path / "report.html"
+    write_report(
+        path, tmp_path, out / "pictures", select=SelectConfig(), cutoff=stats["cutoff"], title="R"
+    )
+    assert path.read_text().count(", rating 6.50") == 2 * min(12, len(rows))
 
 
 def test_flavors_that_gain_and_lose_are_told_by_their_share():
