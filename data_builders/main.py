@@ -43,7 +43,7 @@ from pe.engines.inverter import InverterConfig
 from pe.engines.llm import LlmConfig
 from pe.engines.text_classifier import ClassifierConfig
 from pe.pairs import PairConfig
-from pe.stages.finished import count_stages, write_pairs
+from pe.stages.finished import WRITTEN, count_stages, find_lost, list_files, write_pairs
 from pe.stages.local_runner import OUTCOME, LocalRunner, Progress, RunnerConfig, Source, StageFolder
 from pe.stages.runner import hold_runner, make_runner
 from pe.stages.stage import Stage
@@ -178,8 +178,11 @@ def build(
     key = f"{plan_key(runner, rows.key, stages)}-{config.file_format}"
     finished = card.read_stats(out / STATS)
     if finished is not None and finished["key"] == key:
-        say(f"{out} is finished already, with this source and these settings")
-        return finished
+        lost = find_lost(out, finished.get("files", {}))
+        if not lost:
+            say(f"{out} is finished already, with this source and these settings")
+            return finished
+        say(f"{len(lost)} files of {out} were lost or cut off since, such as {lost[0]}")
     begun = finished or card.read_stats(out / PUBLISHING / STATS)  # or killed while it was moved in
     if begun is not None and begun["key"] != key and not replace:
         raise ValueError(
@@ -195,8 +198,7 @@ def build(
             raise ValueError(f"{source}: not one pair came of its rows ({reasons})")
         say("writing pairs, TensorFlow dataset and card")
         stats = {"key": key, **count_stages(folders)}
-        publish(folders, out, config, stats)
-    return stats
+        return publish(folders, out, config, stats)
 
 
 def run_stages(
@@ -238,8 +240,11 @@ def plan_key(runner: LocalRunner, source_key: str, stages: list[Stage]) -> str:
 
 def publish(
     folders: list[StageFolder], out: Path, config: BuildConfig, stats: dict[str, Any]
-) -> None:
-    """Write the finished dataset beside its place, then move it in; stats.json comes last."""
+) -> dict[str, Any]:
+    """Write the finished dataset beside its place, then move it in; stats.json comes last.
+
+    Returns what stats.json holds.
+    """
     new = out / PUBLISHING
     shutil.rmtree(new, ignore_errors=True)
     write_pairs(new, folders)
@@ -251,6 +256,7 @@ def publish(
     licences = sorted(licence for licence in counts.values["licence"] if licence)
     about = make_croissant("prompt_expansion", card.describe(counts), licences, stats["key"])
     shards.write_json(new / CROISSANT, about)
+    stats = {**stats, "files": list_files(new, (*WRITTEN, NAME))}
     shards.write_json(new / STATS, stats)
     (out / STATS).unlink(missing_ok=True)  # until it is back, `out` is not finished
     (new / "old").mkdir()
@@ -260,6 +266,7 @@ def publish(
         (new / name).replace(out / name)
     (new / STATS).replace(out / STATS)
     shutil.rmtree(new)
+    return stats
 
 
 def find_row(data: Path, record_id: str) -> list[dict[str, Any]]:

@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pe.stages.finished import find_lost
+
 STATS = "stats.json"
 
 
 def read_finished(folder: Path, key: str) -> dict[str, Any] | None:
     """Return what stats.json holds where pairs are chosen already, by the same key; else None.
 
-    Raises ValueError where they are of another key.
+    None also where some of their files were lost or cut off since. Raises ValueError where they are
+    of another key.
     """
     path = folder / STATS
     if not path.is_file():
@@ -21,4 +24,4 @@ def read_finished(folder: Path, key: str) -> dict[str, Any] | None:
             f"{folder} holds pairs of other settings, queries or models; choose another --out, or "
             "remove that folder"
         )
-    return finished
+    return None if find_lost(folder, finished.get("files", {})) else finished

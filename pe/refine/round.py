@@ -34,7 +34,7 @@ from pe.refine.report import write_report
 from pe.refine.scoring import ScoreConfig, ScoreKey, ScoreStage
 from pe.refine.selection import SelectConfig, SelectKey, SelectStage, find_cutoff
 from pe.refine.source import ExpansionSource, QuerySource, RefineSourceConfig
-from pe.stages.finished import count_stages, write_pairs
+from pe.stages.finished import WRITTEN, count_stages, list_files, write_pairs
 from pe.stages.local_runner import Progress, RunnerConfig, Source, StageFolder
 from pe.stages.runner import hold_runner, make_runner
 from pe.stages.stage import Stage
@@ -143,6 +143,7 @@ def choose_pairs(
             cutoff=cutoff,
             title=f"Round {given.number}",
         )
+        stats["files"] = list_files(folder, WRITTEN)
         shards.write_json(folder / STATS, stats)
     return stats
 

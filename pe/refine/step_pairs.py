@@ -17,7 +17,7 @@ from pe.engines.model import load_model
 from pe.refine.finished import STATS, read_finished
 from pe.refine.source import QuerySource, RefineSourceConfig
 from pe.refine.steps import StepConfig, StepKey, StepStage
-from pe.stages.finished import count_stages, write_pairs
+from pe.stages.finished import WRITTEN, count_stages, list_files, write_pairs
 from pe.stages.local_runner import Progress, RunnerConfig
 from pe.stages.runner import hold_runner, make_runner
 from pe.weights.checkpoint import hash_values
@@ -71,5 +71,6 @@ def make_step_pairs(
         write_pairs(out, [folder])
         shards.write_text(out / "config.gin", operative_config(config))
         stats = {"key": key, **count_stages([folder])}
+        stats["files"] = list_files(out, WRITTEN)
         shards.write_json(out / STATS, stats)
     return stats

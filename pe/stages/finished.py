@@ -1,7 +1,10 @@
-"""What finished stages hold, as records: the children of the last, the drops of each."""
+"""What finished stages hold, as records: the children of the last, the drops of each.
+
+And whether the files that were made of it are still there.
+"""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import pyarrow.parquet as pq
 from pe import shards
 from pe.records import Dropped, Pair, Record, arrow_schema
 from pe.stages.local_runner import StageFolder
+
+WRITTEN = ("pairs", "dropped")  # folders that `write_pairs` makes
 
 
 def read_children(folder: Path, record_type: type[Record]) -> Iterator[pa.Table]:
@@ -48,7 +53,7 @@ def read_dropped(folder: Path, stage: str) -> Iterator[pa.Table]:
 
 def write_pairs(folder: Path, folders: Sequence[StageFolder]) -> None:
     """Write folder/pairs, of the last stage, and folder/dropped, of all; what was there goes."""
-    for name in ("pairs", "dropped"):
+    for name in WRITTEN:
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
     tables = (table for table in read_children(folders[-1].folder, Pair) if len(table))
@@ -57,6 +62,18 @@ def write_pairs(folder: Path, folders: Sequence[StageFolder]) -> None:
     for index, found in enumerate(folders):
         table = pa.concat_tables(list(read_dropped(found.folder, found.stats.name)))
         shards.write_table(folder / "dropped" / shards.shard_name(index), table)
+
+
+def list_files(folder: Path, names: Sequence[str]) -> dict[str, int]:
+    """Return the bytes of every file of folder/name, by its path from `folder`."""
+    paths = [path for name in names for path in (folder / name).rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(paths)}
+
+
+def find_lost(folder: Path, files: Mapping[str, int]) -> list[str]:
+    """Return those of `files` (as `list_files` gave them) that are gone or of another size."""
+    found = list_files(folder, sorted({name.split("/")[0] for name in files}))
+    return [name for name, size in files.items() if found.get(name) != size]
 
 
 def count_stages(folders: Sequence[StageFolder]) -> dict[str, Any]:

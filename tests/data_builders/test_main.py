@@ -120,6 +120,27 @@ def test_a_finished_build_is_not_made_again_and_another_one_needs_replace(
         build(prompts, out, other)
 
 
+@pytest.mark.parametrize("folder", ["pairs", "dropped", "prompt_expansion/1.0.0"])
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_published_files_that_were_lost_or_cut_off_are_written_anew(
+    prompts: Path, tmp_path: Path, folder: str, is_gone: bool
+):
+    out, said = tmp_path / "out", []
+    build(prompts, out, BuildConfig())
+    path = max((out / folder).iterdir(), key=lambda path: path.stat().st_size)
+    whole = path.read_bytes()
+    if is_gone:
+        path.unlink()
+    else:
+        path.write_bytes(whole[:100])
+    build(prompts, out, BuildConfig(), say=said.append)
+    assert path.read_bytes() == whole
+    assert "1 files of" in said[0]
+    assert path.name in said[0]
+    build(prompts, out, BuildConfig(), say=said.append)
+    assert "finished already" in said[-1]
+
+
 def test_a_build_that_was_cut_off_while_publishing_is_published_again(
     prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -81,6 +81,22 @@ def test_the_report_shows_scores_kinds_flavors_and_pictures(refined):
     assert "rating" not in text
 
 
+def test_pairs_that_were_lost_are_written_anew(refined, config):
+    given, out, stats = refined
+    path = out / "round1" / "pairs" / shards.shard_name(0)
+    whole = path.read_bytes()
+    path.unlink()
+    said = []
+    again = choose_pairs(given, out, config, say=said.append)
+    assert path.read_bytes() == whole
+    assert again["files"] == stats["files"]
+    assert choose_pairs(given, out, config, say=said.append) == again
+    assert said == [
+        "writing pairs and report",
+        f"{out / 'round1'} has its pairs already, with these settings",
+    ]
+
+
 def test_the_report_tells_ratings_where_there_are_any(refined, tmp_path):
     _, out, stats = refined
     folder = out / "round1" / "stages" / stats["stage_folders"][-1]
