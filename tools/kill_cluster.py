@@ -94,6 +94,7 @@ class Machines:
         ray_constants.ENABLE_RAY_CLUSTER = False  # read before the environment was set, perhaps
         head = {"num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self._head: Any = self._cluster.head_node
         self.address = self._cluster.address
         self._nodes = [self._add() for _ in range(num_machines)]
         self._cluster.wait_for_nodes()
@@ -110,7 +111,7 @@ class Machines:
         self._nodes.append(self._add())
 
     def pids(self) -> list[int]:
-        nodes = (self._cluster.head_node, *self._nodes)
+        nodes = (self._head, *self._nodes)
         parts = [part for node in nodes for part in node.all_processes.values()]
         return [info.process.pid for part in parts for info in part]
 
