@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from pe.records import Image, Inversion, Record, content_hash
 from pe.stages.stage import Drop, Result
-from pe.text.split import count_words, split_prompt
+from pe.text.split import split_prompt
+from pe.text.words import count_words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 
 from pe.text.answer import Refused, is_refusal
 from pe.text.phrase import comparison_key
-from pe.text.split import content_words, count_words
+from pe.text.words import content_words, count_words
 
 MAX_REPEATS = 2  # of a word in one query
 HEAD_WORDS = 12  # of a prompt, in which its subject is named

@@ -41,7 +41,8 @@ from data_builders.query_words import (
 )
 from pe.text.flavors import HEADS
 from pe.text.phrase import tidy_phrase
-from pe.text.split import SplitPrompt, content_words, count_words
+from pe.text.split import SplitPrompt
+from pe.text.words import content_words, count_words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from data_builders.query_extraction import RuleQueryConfig, extract_queries
 from data_builders.query_kind import Range
 from pe.records import Inversion, Query, Record
 from pe.stages.stage import Drop, Result
-from pe.text.split import SplitPrompt, count_words
+from pe.text.split import SplitPrompt
+from pe.text.words import count_words
 
 
 class RuleQueryStage:

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 
 from pe.records import Image, Inversion, Pair, Query
-from pe.text.split import content_words
+from pe.text.words import content_words
 
 KIND_PREFIXES = {"abstract": "ABST", "grounded": "GRD", "specific": "SPCT"}
 

@@ -14,7 +14,7 @@ import numpy as np
 from pe.axes import Float
 from pe.decode.budget import split_phrases
 from pe.text.phrase import comparison_key
-from pe.text.split import content_words
+from pe.text.words import content_words
 
 MAX_COMBINATIONS = 5_000  # so many sets are all tried; above that, greedy and then swaps
 MAX_STARTS = 64  # of them, from the texts that are farthest from all

@@ -28,7 +28,7 @@ from pe.records import KINDS, Expansion
 from pe.text.answer import Refused, is_refusal, read_answer
 from pe.text.few_shot import OWN, PROMPT, load_shots
 from pe.text.phrase import comparison_key
-from pe.text.split import count_words
+from pe.text.words import count_words
 
 STYLES = ("rewrite", "few_shot")
 REWRITE_WORDS = (15, 80)  # more are cut, as the report's surplus is ignored

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pe.text.phrase import comparison_key
-from pe.text.split import content_words
+from pe.text.words import content_words
 
 
 def content_recall(query: str, text: str) -> tuple[int, int]:

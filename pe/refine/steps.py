@@ -18,7 +18,7 @@ from pe.records import HALVES, Pair, Query, Record
 from pe.refine.expansion import ExpanderHolder
 from pe.stages.stage import Drop, Result
 from pe.text.phrase import comparison_key, repeats_phrase
-from pe.text.split import content_words
+from pe.text.words import content_words
 
 PREFIX, SOURCE = "MSTP", "steps"
 

@@ -13,6 +13,7 @@ import re
 from pe.text import flavors as tables
 from pe.text.markup import clean_prompt
 from pe.text.phrase import LOOSE_MARKS, WORD_CHARACTER, normalize_phrase, tidy_phrase
+from pe.text.words import STOP_WORDS, content_words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,14 +30,6 @@ class SplitPrompt:
     parameters: tuple[str, ...] = ()
     num_weights: int = 0
 
-
-STOP_WORDS = tables.word_set("""
-    a an the and or but nor so of in on at by for to from with without into onto over under above
-    below behind between through near as is are was were be been being am do does did has have had
-    having it its he she they them his her their him i me my we our us you your this that these
-    those there here which who whom whose what when where while than then if not no up down out
-    off very some any each s t also just like about
-    """)
 
 _NAME_PARTICLES = tables.word_set("""
     van von der den de da di del della la le du dos el al st saint jr and artist artists painter
@@ -64,7 +57,6 @@ PHRASE_BREAK = re.compile(
     r"(?<!\d),|,(?! ?\d ?\d ?\d(?! ?\w))|[|;，、。]"
     r"|(?<!\b[a-zA-Z])(?<!\b[dDmMsS][rRtT])(?<!\b[vV]s)(?<!\b[mM]rs)[.!?]+(?: (?!\d)|$)"
 )
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 _IN_STYLE_OF = re.compile(
     r"\b(?:(?:in|with) (?:the |a )?(?:\S+ ){0,2}styles? of|in the manner of|inspired by)\b", re.I
@@ -92,23 +84,6 @@ _LEAD_VERB = re.compile(
 )
 _LEAD_LINKS = tables.word_set("of depicting showing featuring")
 _LOOSE_ENDS = tables.word_set("and & - by in a with art")  # left over before a flavor at the end
-
-
-def count_words(text: str) -> int:
-    """Count whitespace words that hold a letter or a digit.
-
-    "a close - up , 8 k"  ->  5
-    """
-    return sum(1 for word in text.split() if WORD_CHARACTER.search(word))
-
-
-def content_words(text: str) -> tuple[str, ...]:
-    """List the lower-cased words that carry content, in order, repeats kept.
-
-    "The Cat and the cat's hat, in 1999"  ->  ("cat", "cat's", "hat", "1999")
-    """
-    words = (w.replace("’", "'") for w in _WORD.findall(text.lower()))
-    return tuple(w for w in words if w not in STOP_WORDS)
 
 
 def is_flavor(phrase: str) -> bool:

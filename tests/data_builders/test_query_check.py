@@ -11,7 +11,7 @@ from data_builders.query_request import LlmQueryConfig
 from pe.text.answer import Refused
 from pe.text.few_shot import load_shots
 from pe.text.orders import gives_orders
-from pe.text.split import count_words
+from pe.text.words import count_words
 
 PAIRS = Path(__file__).parents[3] / "shared" / "data" / "pairs" / "sd_discord_pairs.jsonl"
 INJECTIONS = Path(__file__).parent / "injections.jsonl"

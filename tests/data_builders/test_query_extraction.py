@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from data_builders.query_extraction import RuleQueryConfig, extract_queries, join_tokens
-from pe.text.split import content_words, count_words, split_prompt
+from pe.text.split import split_prompt
+from pe.text.words import content_words, count_words
 
 PROMPTS = Path(__file__).parents[2] / "../shared/data/prompts/image_prompts.jsonl"
 CONFIG = RuleQueryConfig()

@@ -14,7 +14,7 @@ from pe.engines.expander import Expander
 from pe.engines.llm import Completion, LlmConfig, LlmRequest, LlmUsage
 from pe.engines.llm_expander import REWRITE_WORDS, LlmExpander, make_conversation
 from pe.engines.llm_session import LlmSession
-from pe.text.split import count_words
+from pe.text.words import count_words
 from tests.pe.engines.stub_server import serve_stub
 
 LONG = "a red fox stands on a fallen birch in a quiet forest clearing, morning mist, moss"

@@ -7,7 +7,8 @@ import pytest
 
 from pe.text import flavors
 from pe.text.markup import clean_prompt
-from pe.text.split import content_words, count_words, is_flavor, is_name_list, split_prompt
+from pe.text.split import is_flavor, is_name_list, split_prompt
+from pe.text.words import content_words, count_words
 
 PROMPTS = Path(__file__).parents[3] / "../shared/data/prompts/image_prompts.jsonl"
 
